@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+# Sourced by the other scripts: messages, the cache, and running commands in the build environment.
+
+set -euo pipefail
+
+KSF_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+KSF_CACHE=${KSF_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ksf}
+mkdir -p "$KSF_CACHE" 2>/dev/null || {
+	echo "ksf: cannot create the cache $KSF_CACHE: set KSF_CACHE to a directory that can be written" >&2
+	exit 1
+}
+KSF_CACHE=$(cd "$KSF_CACHE" && pwd -P)
+NATIVE=${NATIVE:-}
+SUPPORTED_SERIES=(7.2 7.3)
+export KSF_TOP KSF_CACHE NATIVE
+
+die() {
+	echo "ksf: $*" >&2
+	exit 1
+}
+
+say() {
+	echo "ksf: $*" >&2
+}
+
+need_root() {
+	[ "$(id -u)" = 0 ] || die "$1 needs root (mounts, chroot): run it with sudo"
+}
+
+# The cache holds gigabytes of other people's code: keep it out of what git, grep and editors see.
+case "$KSF_CACHE/" in
+"$KSF_TOP"/*) die "the cache $KSF_CACHE lies inside the checkout: set KSF_CACHE to a directory outside it" ;;
+esac
+
+# need_space GIB WHAT
+need_space() {
+	local free
+	free=$(df --output=avail -k "$KSF_CACHE" | tail -n 1)
+	[ "$free" -ge $(($1 * 1024 * 1024)) ] ||
+		die "$2 needs $1 GiB free in $KSF_CACHE, and $((free / 1024 / 1024)) GiB are: free some, or set KSF_CACHE"
+}
+
+# lock NAME: waits for, then holds until this process ends, an exclusive lock.
+lock() {
+	exec {lock_fd}>"$KSF_CACHE/$1.lock"
+	flock -n "$lock_fd" || {
+		say "waiting for another run that holds $KSF_CACHE/$1.lock"
+		flock "$lock_fd"
+	}
+}
+
+unlock() {
+	exec {lock_fd}>&-
+}
+
+# One line that says what to do, for the failures that are not this project's.
+explain_log() {
+	if grep -qi 'no space left on device' "$1"; then
+		echo "the disk is full: free some space, or set KSF_CACHE to a larger one"
+	elif grep -qiE 'could not resolve|temporary failure resolving|name resolution|network is unreachable|could not connect|connection (timed out|refused|failed)' "$1"; then
+		echo "a package registry cannot be reached: check the network, the proxy settings, and DEBIAN_MIRROR"
+	elif grep -qiE 'certificate (verif|is not trusted|has expired)|self.signed certificate|SSL certificate' "$1"; then
+		echo "a registry's certificate is not trusted: add your authority to the host's CA certificates"
+	elif grep -qiE 'NO_PUBKEY|is not signed' "$1"; then
+		echo "the archive's signature cannot be checked: install a newer debian-archive-keyring"
+	else
+		echo "the log's end is above"
+	fi
+}
+
+# step TITLE COMMAND...: runs COMMAND with its output in a log, says what it is doing while it runs and how long it took.
+step() {
+	local title=$1 log started ticker status=0
+	shift
+	mkdir -p "$KSF_CACHE/log"
+	log=$KSF_CACHE/log/$(echo "$title" | tr -cs 'A-Za-z0-9.\n' - | sed 's/-*$//').$$.log
+	started=$SECONDS
+	say "$title ..."
+	(
+		while sleep 15; do
+			say "  $((SECONDS - started)) s: $(tail -n 1 "$log" | tr -d '\r' | cut -c 1-100)"
+		done
+	) &
+	ticker=$!
+	"$@" >"$log" 2>&1 </dev/null || status=$?
+	kill "$ticker"
+	wait "$ticker" 2>/dev/null || true
+	if [ "$status" != 0 ]; then
+		tail -n 25 "$log" >&2
+		die "$title: failed (status $status; log: $log): $(explain_log "$log")"
+	fi
+	say "$title: done in $((SECONDS - started)) s"
+	[ -z "${KSF_TIMES:-}" ] || printf '%5d s  %s\n' $((SECONDS - started)) "$title" >>"$KSF_TIMES"
+	rm -f "$log"
+}
+
+build_root() {
+	[ -n "$NATIVE" ] || "$KSF_TOP/scripts/build-root"
+}
+
+# in_root COMMAND...: runs COMMAND in the build root, or on this very machine with NATIVE=1.
+in_root() {
+	if [ -n "$NATIVE" ]; then
+		"$@"
+	else
+		"$KSF_TOP/scripts/enter" "$@"
+	fi
+}
