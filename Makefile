@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0
+# The front door. "make help" says what there is.
+#
+# Two ways lead through here. Without KDIR, the build environment and the stock kernel are prepared first (or come from
+# the cache), and the same target runs again inside, with KDIR. With KDIR, the modules are built right here.
+
+MAKEFLAGS += --no-print-directory
+.SUFFIXES:
+.DEFAULT_GOAL := modules
+
+root := $(CURDIR)
+targets_of_kbuild := modules modules_install modules_sign rust-analyzer lint-modules
+export KERNEL NATIVE KDIR V
+
+ifeq ($(KDIR),)
+
+.PHONY: $(targets_of_kbuild)
+$(targets_of_kbuild):
+	@scripts/make-in-root $@ KEY="$(KEY)" CERT="$(CERT)"
+
+else
+
+release := $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
+ifeq ($(release),)
+$(error KDIR=$(KDIR) is not a prepared kernel: it has no include/config/kernel.release)
+endif
+output := $(root)/build/$(release)
+jobs := $(shell nproc)
+kbuild = $(MAKE) -C $(KDIR) M=$(root) -j$(jobs)
+
+.PHONY: $(targets_of_kbuild)
+modules:
+	@mkdir -p $(output)
+	+@$(kbuild) MO=$(output) modules
+
+modules_install:
+	+@$(kbuild) MO=$(output) modules_install
+
+modules_sign:
+	@[ -n "$(KEY)" ] && [ -n "$(CERT)" ] || { echo "ksf: say what to sign with: make modules_sign KEY=file.priv CERT=file.der" >&2; exit 1; }
+	@for module in $(output)/*.ko; do \
+		$(KDIR)/scripts/sign-file sha256 "$(KEY)" "$(CERT)" $$module || exit 1; \
+		echo "  SIGN    $$module"; \
+	done
+
+rust-analyzer:
+	@mkdir -p $(output)
+	+@$(kbuild) MO=$(output) rust-analyzer
+	@scripts/rust-project $(output)/rust-project.json $(output) > rust-project.json
+	@echo "  GEN     rust-project.json"
+
+lint-modules:
+	@mkdir -p $(output)/lint
+	+@$(kbuild) MO=$(output)/lint CLIPPY=1 W=e modules
+
+endif
+
+.PHONY: help run test userspace fmt lint kernel-update clean distclean
+
+help:
+	@echo 'First steps'
+	@echo '  make run             build everything, boot a stock kernel in a virtual machine, and measure an echo'
+	@echo '  make test            formatting, lints, and all tests, in user space, in KUnit and in the virtual machine'
+	@echo ''
+	@echo 'Building'
+	@echo '  make modules         the kernel modules (the default), into build/RELEASE/'
+	@echo '  make userspace       echotest, into build/cargo/release/'
+	@echo '  make modules_install install the modules for depmod (INSTALL_MOD_PATH=DIR, or NATIVE=1)'
+	@echo '  make modules_sign    sign the modules (KEY=FILE CERT=FILE), for Secure Boot'
+	@echo '  make rust-analyzer   rust-project.json for editors'
+	@echo '  make kernel-update   look for a newer release of the kernel series'
+	@echo '  make clean           remove build/'
+	@echo '  make distclean       remove build/ and the cache'
+	@echo ''
+	@echo 'Checking'
+	@echo '  make fmt             format the Rust code'
+	@echo '  make lint            rustfmt, clippy, shellcheck, and the rules about unsafe'
+	@echo ''
+	@echo 'Variables'
+	@echo '  KERNEL=7.2|7.3       the series of Debian backports kernels (default: the newest that has an image)'
+	@echo '  KDIR=DIR             build against this prepared kernel instead, with this machine'\''s compilers'
+	@echo '  NATIVE=1             this machine is a Debian 13: use its own packages instead of a build root'
+	@echo '  KSF_CACHE=DIR        where the build root and kernels are kept (default: ~/.cache/ksf)'
+	@echo '  DEBIAN_MIRROR=URL    where packages come from, on a host that is not Debian'
+
+run:
+	@scripts/run
+
+test:
+	@scripts/test
+
+userspace:
+	@scripts/make-userspace
+
+fmt:
+	@scripts/lint --fix-format
+
+lint:
+	@scripts/lint
+
+kernel-update:
+	@scripts/kernel --update
+
+clean:
+	rm -rf build rust-project.json
+
+distclean: clean
+	@scripts/clean-cache

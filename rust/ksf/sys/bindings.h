@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What bindgen reads: the C interface that ksf uses beyond the kernel crate's own bindings. */
+#include <linux/hrtimer_types.h>	/* first: bindgen loses an enum of it otherwise */
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/kernel.h>
+#include <linux/kthread.h>
+#include <linux/moduleparam.h>
+#include <linux/net.h>
+#include <linux/sched.h>
+#include <linux/socket.h>
+#include <linux/tcp.h>
+#include <net/sock.h>
+#include "shim.h"

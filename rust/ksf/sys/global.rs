@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What exists once for all services.
+
+use crate::pool::Pool;
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{
+            Atomic,
+            Full, //
+        },
+        Arc, //
+    }, //
+};
+
+kernel::sync::global_lock! {
+    // SAFETY: `init()` is called when the module is loaded, before any service can call ksf.
+    unsafe(uninit) static POOL: Mutex<Option<Arc<Pool>>> = None;
+}
+
+/// Makes the above usable. To be called first, and once.
+///
+/// # Errors
+///
+/// `EEXIST` when it was called already.
+pub(crate) fn init() -> Result {
+    static CALLED: Atomic<i32> = Atomic::new(0);
+
+    if CALLED.xchg(1, Full) != 0 {
+        return Err(EEXIST);
+    }
+    // SAFETY: By the check above this happens once.
+    unsafe { POOL.init() };
+    Ok(())
+}
+
+/// Returns the workers, or [`None`] before they are set.
+pub(crate) fn pool() -> Option<Arc<Pool>> {
+    POOL.lock().clone()
+}
+
+/// Sets the workers, or takes them away, and returns those from before.
+pub(crate) fn set_pool(pool: Option<Arc<Pool>>) -> Option<Arc<Pool>> {
+    core::mem::replace(&mut *POOL.lock(), pool)
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Kernel threads bound to a CPU.
+//!
+//! C header: [`include/linux/kthread.h`](srctree/include/linux/kthread.h)
+
+use super::bindings;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    cpu::CpuId,
+    error::from_err_ptr,
+    ffi::{
+        c_int,
+        c_void, //
+    },
+    prelude::*,
+    sync::Arc, //
+};
+
+/// What a thread does.
+pub(crate) trait Body: Send + Sync + 'static {
+    /// Runs in the thread, until [`Current::should_stop()`].
+    fn run(&self, thread: &Current);
+}
+
+/// A running kernel thread; dropping it stops it and waits for its end.
+///
+/// # Invariants
+///
+/// `task` is a kernel thread that was created, and not yet stopped, by this type, and `body` outlives it.
+pub(crate) struct Kthread<T: Body> {
+    task: NonNull<bindings::task_struct>,
+    body: Arc<T>,
+}
+
+// SAFETY: A task may be woken and stopped from any thread, and the body is only shared.
+unsafe impl<T: Body> Send for Kthread<T> {}
+
+// SAFETY: As above.
+unsafe impl<T: Body> Sync for Kthread<T> {}
+
+impl<T: Body> Kthread<T> {
+    /// Starts a thread that is bound to `cpu`, which must be online; `name` may have one `%u`, for the CPU's number.
+    ///
+    /// Process context.
+    pub(crate) fn start(cpu: CpuId, name: &'static CStr, body: Arc<T>) -> Result<Self> {
+        let data = Arc::as_ptr(&body).cast_mut().cast::<c_void>();
+        // SAFETY: `thread_main` takes what `data` is, which is valid until the thread ended because the value that is
+        // made here keeps it and stops the thread first. `name` is NUL-terminated, and gets the one argument that it
+        // may use.
+        let task = from_err_ptr(unsafe {
+            bindings::kthread_create_on_cpu(
+                Some(thread_main::<T>),
+                data,
+                cpu.as_u32(),
+                name.as_char_ptr(),
+            )
+        })?;
+        // INVARIANT: The thread was just created.
+        let thread = Self {
+            task: NonNull::new(task).ok_or(ENOMEM)?,
+            body,
+        };
+        thread.wake();
+        Ok(thread)
+    }
+
+    /// What the thread runs.
+    pub(crate) fn body(&self) -> &T {
+        &self.body
+    }
+
+    /// Wakes the thread, or makes its next [`Current::sleep_unless()`] return at once.
+    ///
+    /// Any context.
+    pub(crate) fn wake(&self) {
+        // SAFETY: By the invariants the task has not been stopped, so it exists.
+        unsafe { bindings::wake_up_process(self.task.as_ptr()) };
+    }
+}
+
+impl<T: Body> Drop for Kthread<T> {
+    fn drop(&mut self) {
+        // SAFETY: By the invariants the task exists and has not been stopped. The result is the thread's own: 0, or
+        // EINTR if it never ran.
+        unsafe { bindings::kthread_stop(self.task.as_ptr()) };
+    }
+}
+
+/// The C function that a thread starts with.
+///
+/// # Safety
+///
+/// `data` is a `T` that lives until the thread ended.
+unsafe extern "C" fn thread_main<T: Body>(data: *mut c_void) -> c_int {
+    // SAFETY: By the requirement of this function.
+    unsafe { &*data.cast::<T>() }.run(&Current {
+        _thread: PhantomData,
+    });
+    0
+}
+
+/// Returns whether `cpu` is online at this moment.
+pub(crate) fn is_online(cpu: CpuId) -> bool {
+    // SAFETY: A `CpuId` is a possible CPU.
+    unsafe { bindings::ksf_shim_cpu_online(cpu.as_u32()) }
+}
+
+/// The kernel thread that runs now. Only a [`Body`] is given one, and it stays in its thread.
+pub(crate) struct Current {
+    _thread: PhantomData<*mut ()>,
+}
+
+impl Current {
+    /// Returns whether this thread was asked to end.
+    pub(crate) fn should_stop(&self) -> bool {
+        // SAFETY: This is a kernel thread.
+        unsafe { bindings::kthread_should_stop() }
+    }
+
+    /// Sleeps until the thread is woken, unless `condition` holds already. May wake without reason.
+    ///
+    /// Who makes `condition` true wakes the thread afterwards; that is never lost. No guard of a lock may be held.
+    pub(crate) fn sleep_unless(&self, condition: impl FnOnce() -> bool) {
+        // SAFETY: A kernel thread may sleep; the state is put back below, on the one way out.
+        unsafe { bindings::ksf_shim_prepare_to_sleep() };
+        if !condition() {
+            // SAFETY: This is process context.
+            unsafe { bindings::schedule() };
+        }
+        // SAFETY: Ends what was prepared above.
+        unsafe { bindings::ksf_shim_finish_sleep() };
+    }
+
+    /// Lets others run if it is their turn. No guard of a spinlock may be held.
+    pub(crate) fn cond_resched(&self) {
+        // SAFETY: This is process context.
+        unsafe { bindings::ksf_shim_cond_resched() };
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The binding layer: all that touches C, and all of ksf's `unsafe`.
+//!
+//! What is outside of this module uses only the safe types that it offers.
+
+pub(crate) mod global;
+pub(crate) mod kthread;
+pub(crate) mod list;
+pub mod param;
+pub(crate) mod socket;
+pub(crate) mod turns;
+
+/// The C interface that the kernel crate does not bind.
+#[allow(
+    clippy::all,
+    clippy::undocumented_unsafe_blocks,
+    dead_code,
+    improper_ctypes,
+    missing_docs,
+    non_camel_case_types,
+    non_snake_case,
+    non_upper_case_globals,
+    unreachable_pub,
+    unsafe_op_in_unsafe_fn
+)]
+mod bindings {
+    pub(crate) use kernel::bindings::*;
+    use kernel::ffi;
+
+    include!(concat!(env!("KSF_OBJ"), "/sys/bindings_generated.rs"));
+}
