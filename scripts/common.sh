@@ -94,8 +94,23 @@ step() {
 	rm -f "$log"
 }
 
+# The packages of scripts/build-root.packages, one a line.
+wanted_packages() {
+	sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$KSF_TOP/scripts/build-root.packages"
+}
+
+# build_root: makes sure that there is a build environment, and prints where its root is.
 build_root() {
-	[ -n "$NATIVE" ] || "$KSF_TOP/scripts/build-root"
+	local missing
+	if [ -z "$NATIVE" ]; then
+		"$KSF_TOP/scripts/build-root"
+		return
+	fi
+	command -v dpkg-query >/dev/null || die "NATIVE=1 is for Debian 13 machines: this one has no dpkg"
+	missing=$(comm -23 <(wanted_packages | sort) \
+		<(dpkg-query --show --showformat '${binary:Package} ${db:Status-Status}\n' | sed -nE 's/(:amd64)? installed$//p' | sort))
+	[ -z "$missing" ] || die "NATIVE=1 needs packages that are not installed: apt-get install $(paste -sd ' ' <<<"$missing")"
+	echo /
 }
 
 # in_root COMMAND...: runs COMMAND in the build root, or on this very machine with NATIVE=1.
