@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs echotest against servers on the loopback network, good ones and bad ones.
+//!
+//! Nothing here depends on how fast anything is: the only clocks are the limits of `--timeout` and of [`echotest`], and
+//! they decide only tests of a server that would keep its client waiting for ever.
+
+mod broken_connections;
+mod good;
+mod server;
+mod usage;
+mod wrong_bytes;
+
+use std::process::{Command, Output, Stdio};
+
+/// What echotest did.
+struct Run {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Run {
+    /// The first two cells of each row: the run and how many messages were answered.
+    fn rows(&self) -> Vec<(&str, u64)> {
+        fn cells(line: &str) -> Option<(&str, u64)> {
+            let mut cells = line.split_whitespace();
+            cells.next().zip(cells.next()?.parse().ok())
+        }
+        self.out.lines().filter_map(cells).collect()
+    }
+
+    /// Checks that all is well: these rows, and nothing to complain about.
+    #[track_caller]
+    fn assert_good(&self, rows: &[(&str, u64)]) {
+        assert_eq!(
+            (self.status, self.err.as_str()),
+            (Some(0), ""),
+            "{}",
+            self.out
+        );
+        assert_eq!(self.rows(), rows, "{}", self.out);
+    }
+
+    /// Checks that it failed with this one line.
+    #[track_caller]
+    fn assert_failed(&self, line: &str) {
+        assert_eq!(self.err, format!("echotest: {line}\n"), "{}", self.out);
+        assert_eq!(self.status, Some(1), "{}", self.out);
+    }
+}
+
+/// Runs echotest with these arguments, separated by spaces. One that hangs is ended, with status 124.
+fn echotest(arguments: &str) -> Run {
+    let mut command = command();
+    command.args(arguments.split_whitespace());
+    run(&mut command)
+}
+
+/// echotest without arguments, under a limit of time.
+fn command() -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["60", env!("CARGO_BIN_EXE_echotest")]);
+    command
+}
+
+fn run(command: &mut Command) -> Run {
+    let child = command.stdin(Stdio::null()).output();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.expect("timeout, of coreutils, is there");
+    let text = |bytes| String::from_utf8(bytes).expect("echotest writes UTF-8");
+    Run {
+        status: status.code(),
+        out: text(stdout),
+        err: text(stderr),
+    }
+}

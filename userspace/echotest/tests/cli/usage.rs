@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line.
+
+use crate::{echotest, server::Server};
+
+#[test]
+fn a_wrong_command_line_is_status_2_and_measures_nothing() {
+    let (server, _) = Server::good();
+    let address = server.address;
+    for (arguments, complaint) in [
+        (String::new(), "Usage: echotest"),
+        (
+            format!("-j 0 {address}"),
+            "'0' for '--jobs <N>': not in 1 to 4096",
+        ),
+        (
+            format!("-a 65537 {address}"),
+            "'65537' for '--in-flight <N>': not in 1 to 65536",
+        ),
+        (
+            format!("-c ten {address}"),
+            "'ten' for '--count <N>': not a number",
+        ),
+        (
+            format!("-i 0 {address}"),
+            "'0' for '--iterations <N>': not in 1 to 1000000",
+        ),
+        (
+            format!("-l 0 {address}"),
+            "'0' for '--length <N>': not in 1 to 16777216",
+        ),
+        (
+            format!("-l 17m {address}"),
+            "'17m' for '--length <N>': not in 1 to 16777216",
+        ),
+        (
+            format!("--timeout 0 {address}"),
+            "'0' for '--timeout <SECONDS>': not in 1 to 86400",
+        ),
+        (
+            format!("--frobnicate {address}"),
+            "unexpected argument '--frobnicate'",
+        ),
+        (format!("{address} {address}"), "unexpected argument"),
+        (
+            "127.0.0.1:0".to_owned(),
+            "the port is not a number from 1 to 65535",
+        ),
+        ("[::1".to_owned(), "not an IPv6 address"),
+    ] {
+        let run = echotest(&arguments);
+        assert_eq!((run.status, run.out.as_str()), (Some(2), ""), "{arguments}");
+        assert!(run.err.contains(complaint), "{arguments}: {}", run.err);
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn help_names_all_options_and_the_kind_of_loop() {
+    let run = echotest("--help");
+    assert_eq!((run.status, run.err.as_str()), (Some(0), ""));
+    for word in [
+        "-j, --jobs <N>",
+        "-a, --in-flight <N>",
+        "-c, --count <N>",
+        "-i, --iterations <N>",
+        "-l, --length <N>",
+        "-H, --no-headers",
+        "--timeout <SECONDS>",
+        "-V, --version",
+        "-h, --help",
+        "HOST[:PORT]",
+        "60007",
+        "Closed loop",
+    ] {
+        assert!(run.out.contains(word), "{word}: {}", run.out);
+    }
+    assert_eq!(echotest("-h").status, Some(0));
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let run = echotest("-V");
+    assert_eq!((run.status, run.err.as_str()), (Some(0), ""));
+    assert_eq!(
+        run.out,
+        concat!("echotest ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The server under test: its name on the command line, its addresses, and TCP connections to it.
+
+use std::{
+    error, fmt, io,
+    net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
+    time::Duration,
+    vec,
+};
+
+/// A host and a port, not resolved yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// A host name, an IPv4 address or an IPv6 address without brackets, possibly with a `%zone`.
+    host: String,
+    port: u16,
+}
+
+/// Why a `HOST[:PORT]` was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetError {
+    /// There is nothing where the host should be.
+    NoHost,
+    /// Brackets, or several colons, but no IPv6 address.
+    NotIpv6,
+    /// What follows the host is not a port from 1 to 65535.
+    BadPort,
+}
+
+impl fmt::Display for TargetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoHost => "the host is missing",
+            Self::NotIpv6 => "not an IPv6 address, which needs brackets if a port follows",
+            Self::BadPort => "the port is not a number from 1 to 65535",
+        })
+    }
+}
+
+impl error::Error for TargetError {}
+
+impl Target {
+    /// Reads `HOST[:PORT]`; an IPv6 address is written bare, or in brackets where a port follows.
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, TargetError> {
+        let (host, port) = if let Some(inside) = text.strip_prefix('[') {
+            let (host, rest) = inside.split_once(']').ok_or(TargetError::NotIpv6)?;
+            check_ipv6(host)?;
+            match rest.strip_prefix(':') {
+                Some(port) => (host, Some(port)),
+                None if rest.is_empty() => (host, None),
+                None => return Err(TargetError::BadPort),
+            }
+        } else {
+            match text.split_once(':') {
+                Some((_, rest)) if rest.contains(':') => {
+                    check_ipv6(text)?;
+                    (text, None)
+                }
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
+            }
+        };
+        if host.is_empty() {
+            return Err(TargetError::NoHost);
+        }
+        let port = match port {
+            Some(port) => parse_port(port).ok_or(TargetError::BadPort)?,
+            None => default_port,
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    /// Asks the system's resolver for the addresses, which takes as long as the resolver may.
+    pub fn resolve(&self) -> io::Result<Peer> {
+        let mut alternatives = (self.host.as_str(), self.port).to_socket_addrs()?;
+        match alternatives.next() {
+            Some(address) => Ok(Peer {
+                address,
+                alternatives,
+            }),
+            None => Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the name has no address",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+fn check_ipv6(host: &str) -> Result<(), TargetError> {
+    let address = host
+        .split_once('%')
+        .map_or(host, |(address, _zone)| address);
+    address
+        .parse::<Ipv6Addr>()
+        .map(drop)
+        .map_err(|_| TargetError::NotIpv6)
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    // Digits only: the standard library would also take a sign.
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|&port| digits && port != 0)
+}
+
+/// The address of a server, and those to fall back on until one has taken a connection.
+#[derive(Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    alternatives: vec::IntoIter<SocketAddr>,
+}
+
+impl Peer {
+    /// The address that took the last connection, or that is tried next if none has.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Opens a TCP connection without Nagle's algorithm, on which a read fails with [`io::ErrorKind::WouldBlock`] after
+    /// `timeout` without data.
+    ///
+    /// The addresses are tried in the resolver's order, each for as long as `timeout`. The first that takes a connection
+    /// is the only one from then on, so that one measurement never mixes IPv4 with IPv6 or one server with another.
+    pub fn connect(&mut self, timeout: Duration) -> Result<TcpStream, ConnectError> {
+        loop {
+            match open(self.address, timeout) {
+                Ok(stream) => {
+                    self.alternatives = Vec::new().into_iter();
+                    return Ok(stream);
+                }
+                Err(error) => match self.alternatives.next() {
+                    Some(next) => self.address = next,
+                    None => {
+                        return Err(ConnectError {
+                            address: self.address,
+                            error,
+                        })
+                    }
+                },
+            }
+        }
+    }
+}
+
+/// No address of the server took a connection.
+#[derive(Debug)]
+pub struct ConnectError {
+    /// The last address that was tried.
+    pub address: SocketAddr,
+    /// What it answered.
+    pub error: io::Error,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to {}: {}", self.address, self.error)
+    }
+}
+
+impl error::Error for ConnectError {}
+
+fn open(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(timeout))?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    #[test]
+    fn hosts_and_ports_are_told_apart() {
+        for (text, host, port) in [
+            ("server", "server", 7),
+            ("server:60008", "server", 60008),
+            ("192.0.2.1", "192.0.2.1", 7),
+            ("192.0.2.1:1", "192.0.2.1", 1),
+            ("::1", "::1", 7),
+            ("[::1]", "::1", 7),
+            ("[::1]:65535", "::1", 65535),
+            ("2001:db8::1:6007", "2001:db8::1:6007", 7),
+            ("fe80::1%eth0", "fe80::1%eth0", 7),
+            ("[fe80::1%eth0]:80", "fe80::1%eth0", 80),
+        ] {
+            let target = Target {
+                host: host.to_owned(),
+                port,
+            };
+            assert_eq!(Target::parse(text, 7), Ok(target), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_and_port_is_refused() {
+        for (text, error) in [
+            ("", TargetError::NoHost),
+            (":80", TargetError::NoHost),
+            ("[]:80", TargetError::NotIpv6),
+            ("[::1", TargetError::NotIpv6),
+            ("[server]:80", TargetError::NotIpv6),
+            ("a:b:c", TargetError::NotIpv6),
+            ("2001:db8::1:60007", TargetError::NotIpv6),
+            ("server:", TargetError::BadPort),
+            ("server:0", TargetError::BadPort),
+            ("server:65536", TargetError::BadPort),
+            ("server:+80", TargetError::BadPort),
+            ("server:http", TargetError::BadPort),
+            ("[::1]80", TargetError::BadPort),
+        ] {
+            assert_eq!(Target::parse(text, 7), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_connection_has_no_nagle_and_a_limit_on_reads() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut peer = Target::parse("127.0.0.1", port).unwrap().resolve().unwrap();
+        let stream = peer.connect(TIMEOUT).unwrap();
+        assert!(stream.nodelay().unwrap());
+        assert_eq!(stream.read_timeout().unwrap(), Some(TIMEOUT));
+    }
+
+    #[test]
+    fn the_address_that_answered_is_kept() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        // Nobody listens on port 1 of an address of the loopback network that is used by nothing else.
+        let dead = SocketAddr::from(([127, 9, 9, 9], 1));
+        let mut peer = Peer {
+            address: dead,
+            alternatives: vec![good, dead].into_iter(),
+        };
+        assert_eq!(peer.connect(TIMEOUT).unwrap().peer_addr().unwrap(), good);
+        drop(listener);
+        let error = peer.connect(TIMEOUT).unwrap_err();
+        assert_eq!(
+            (error.address, error.error.kind()),
+            (good, io::ErrorKind::ConnectionRefused)
+        );
+    }
+}
