@@ -24,27 +24,33 @@ release := $(shell cat $(KDIR)/include/config/kernel.release 2>/dev/null)
 ifeq ($(release),)
 $(error KDIR=$(KDIR) is not a prepared kernel: it has no include/config/kernel.release)
 endif
+ifeq ($(wildcard $(KDIR)/rust/libkernel.rmeta),)
+$(error KDIR=$(KDIR) has no Rust metadata (rust/libkernel.rmeta). Debian's headers do not have it: without KDIR it is built)
+endif
+ifneq ($(shell grep -x CONFIG_MODVERSIONS=y $(KDIR)/include/config/auto.conf),)
+$(error KDIR=$(KDIR) has CONFIG_MODVERSIONS=y, for which the Rust symbols that ksf.ko exports have no versions)
+endif
 output := $(root)/build/$(release)
-jobs := $(shell nproc)
-kbuild = $(MAKE) -C $(KDIR) M=$(root) -j$(jobs)
+# As many jobs as processors, unless the caller has said how many.
+jobs = $(if $(filter -j% --jobserver%,$(MAKEFLAGS)),,-j$(shell nproc))
+kbuild = $(MAKE) -C $(KDIR) M=$(root) $(jobs)
 
 .PHONY: $(targets_of_kbuild)
 modules:
 	@mkdir -p $(output)
 	+@$(kbuild) MO=$(output) modules
 
-modules_install:
+modules_install: modules
 	+@$(kbuild) MO=$(output) modules_install
 
-modules_sign:
+modules_sign: modules
 	@[ -n "$(KEY)" ] && [ -n "$(CERT)" ] || { echo "ksf: say what to sign with: make modules_sign KEY=file.priv CERT=file.der" >&2; exit 1; }
 	@for module in $(output)/*.ko; do \
 		$(KDIR)/scripts/sign-file sha256 "$(KEY)" "$(CERT)" $$module || exit 1; \
 		echo "  SIGN    $$module"; \
 	done
 
-rust-analyzer:
-	@mkdir -p $(output)
+rust-analyzer: modules
 	+@$(kbuild) MO=$(output) rust-analyzer
 	@scripts/rust-project $(output)/rust-project.json $(output) > rust-project.json
 	@echo "  GEN     rust-project.json"

@@ -5,11 +5,7 @@ set -euo pipefail
 
 KSF_TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 KSF_CACHE=${KSF_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ksf}
-mkdir -p "$KSF_CACHE" 2>/dev/null || {
-	echo "ksf: cannot create the cache $KSF_CACHE: set KSF_CACHE to a directory that can be written" >&2
-	exit 1
-}
-KSF_CACHE=$(cd "$KSF_CACHE" && pwd -P)
+KSF_CACHE=$(realpath -m "$KSF_CACHE")
 NATIVE=${NATIVE:-}
 SUPPORTED_SERIES=(7.2 7.3)
 export KSF_TOP KSF_CACHE NATIVE
@@ -31,6 +27,8 @@ need_root() {
 case "$KSF_CACHE/" in
 "$KSF_TOP"/*) die "the cache $KSF_CACHE lies inside the checkout: set KSF_CACHE to a directory outside it" ;;
 esac
+mkdir -p "$KSF_CACHE/log" 2>/dev/null ||
+	die "cannot create the cache $KSF_CACHE: set KSF_CACHE to a directory that can be written"
 
 # need_space GIB WHAT
 need_space() {
@@ -42,6 +40,7 @@ need_space() {
 
 # lock NAME: waits for, then holds until this process ends, an exclusive lock.
 lock() {
+	# Whoever this process starts holds the lock too: what a killed run left running is waited for.
 	exec {lock_fd}>"$KSF_CACHE/$1.lock"
 	flock -n "$lock_fd" || {
 		say "waiting for another run that holds $KSF_CACHE/$1.lock"
@@ -50,6 +49,7 @@ lock() {
 }
 
 unlock() {
+	# Whoever this process starts holds the lock too: what a killed run left running is waited for.
 	exec {lock_fd}>&-
 }
 
@@ -68,23 +68,44 @@ explain_log() {
 	fi
 }
 
+# kill_tree PROCESS: ends a process and all that it started.
+kill_tree() {
+	local child
+	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
+		kill_tree "$child"
+	done
+	kill -TERM "$1" 2>/dev/null || true
+}
+
+running=
+trap '[ -z "$running" ] || kill_tree "$running"; exit 130' INT TERM HUP
+
 # step TITLE COMMAND...: runs COMMAND with its output in a log, says what it is doing while it runs and how long it took.
 step() {
-	local title=$1 log started ticker status=0
+	local title=$1 log started result status=
 	shift
-	mkdir -p "$KSF_CACHE/log"
 	log=$KSF_CACHE/log/$(echo "$title" | tr -cs 'A-Za-z0-9.\n' - | sed 's/-*$//').$$.log
 	started=$SECONDS
 	say "$title ..."
-	(
-		while sleep 15; do
-			say "  $((SECONDS - started)) s: $(tail -n 1 "$log" | tr -d '\r' | cut -c 1-100)"
-		done
-	) &
-	ticker=$!
-	"$@" >"$log" 2>&1 </dev/null || status=$?
-	kill "$ticker"
-	wait "$ticker" 2>/dev/null || true
+	exec {result}< <(
+		set +e
+		(
+			set -e
+			"$@"
+		) >"$log" 2>&1 </dev/null
+		echo $?
+	)
+	running=$!
+	# Says something every 15 s until there is a status, or the end of a command that was killed.
+	until read -r -t 15 -u "$result" status; do
+		[ $? -gt 128 ] || {
+			status=killed
+			break
+		}
+		say "  $((SECONDS - started)) s: $(tail -n 1 "$log" | tr -d '\r' | cut -c 1-100)"
+	done
+	exec {result}<&-
+	running=
 	if [ "$status" != 0 ]; then
 		tail -n 25 "$log" >&2
 		die "$title: failed (status $status; log: $log): $(explain_log "$log")"
@@ -92,6 +113,25 @@ step() {
 	say "$title: done in $((SECONDS - started)) s"
 	[ -z "${KSF_TIMES:-}" ] || printf '%5d s  %s\n' $((SECONDS - started)) "$title" >>"$KSF_TIMES"
 	rm -f "$log"
+}
+
+# discard PATH...: removes trees of the cache so that, wherever it is interrupted, no half of one keeps its name.
+discard() {
+	local path
+	for path; do
+		[ -e "$path" ] || continue
+		# What is mounted there is somebody else's.
+		! grep -qF " $path/" /proc/self/mountinfo || die "something is mounted below $path: unmount it first"
+		case $path in
+		*.deleting) ;;
+		*)
+			rm -rf --one-file-system "$path.deleting"
+			mv -T "$path" "$path.deleting"
+			path=$path.deleting
+			;;
+		esac
+		rm -rf --one-file-system "$path"
+	done
 }
 
 # The packages of scripts/build-root.packages, one a line.

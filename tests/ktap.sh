@@ -23,6 +23,20 @@ ktap_check() {
 	fi
 }
 
+# says TEXT COMMAND...: the command fails, and the last lines that it prints have TEXT.
+says() {
+	local text=$1 output
+	shift
+	if output=$("$@" 2>&1 </dev/null); then
+		echo "succeeded, and said: $output"
+		return 1
+	fi
+	grep -qF -- "$text" <(tail -n 3 <<<"$output") || {
+		echo "said: $output"
+		return 1
+	}
+}
+
 ktap_end() {
 	echo "1..$ktap_number"
 	[ "$ktap_failures" = 0 ]

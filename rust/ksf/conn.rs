@@ -2,8 +2,8 @@
 
 //! One socket and what is done with it, a turn at a time.
 //!
-//! A connection's callbacks only wake it. Who thereby has to queue it puts it on the list of the worker of the current
-//! CPU, which then has the connection's turn: it alone receives, serves and sends. A listener is served the same way.
+//! A connection's callbacks only wake it, and put it on the list of the worker of the current CPU if it is on none. The
+//! worker then has the connection's turn: it alone receives, serves and sends. A listener is served the same way.
 //!
 //! A worker never waits for a peer. When a peer does not take its replies, the connection stops receiving until there
 //! is room to send, so that the peer's window closes.
@@ -21,6 +21,7 @@ use crate::{
     sys::{
         list::Linked,
         socket::{
+            self,
             Attached,
             Events,
             Socket, //
@@ -118,6 +119,8 @@ enum Next {
     Wait,
     /// Have another turn when the others had theirs.
     Again,
+    /// Have another turn after a while, for something is short, and nothing will say when it no longer is.
+    Later,
     /// Close the socket.
     Close,
 }
@@ -148,45 +151,57 @@ impl Linked<Conn> {
         Self::wake(this);
     }
 
-    /// Has the turn of a connection that came off a worker's list.
+    /// Has the turn of a connection that came off a worker's list. Returns the connection if it is to be run again
+    /// after a while.
     ///
     /// Process context, in the worker.
-    pub(crate) fn run(this: Arc<Self>, scratch: &mut Scratch) {
-        let Some(mut turn) = this.turns.begin() else {
-            return;
-        };
+    pub(crate) fn run(this: Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
+        let mut turn = this.turns.begin()?;
         let state = mem::replace(&mut *turn, State::Closed);
-        let (state, again) = Self::step(&this, state, scratch);
+        let (state, next) = Self::step(&this, state, scratch);
         *turn = state;
-        if turn.end(again) {
+        let is_queued = turn.end(matches!(next, Next::Again));
+        if let Next::Later = next {
+            // Not at once even if it was woken meanwhile: TCP itself announces room when it finds none.
+            return Some(this);
+        }
+        if is_queued {
             this.pool.queue(this.clone());
         }
+        None
     }
 
-    /// Does what there is to do within the budget. Returns the state after it, and whether there is more to do.
-    fn step(this: &Arc<Self>, state: State, scratch: &mut Scratch) -> (State, bool) {
+    /// Has the turn of a connection that [`run()`](Self::run) returned, after a while.
+    ///
+    /// As [`run()`](Self::run).
+    pub(crate) fn run_delayed(this: Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
+        // If it was woken meanwhile it is queued already, but on no list: it was held here, and the list refused it.
+        let _ = this.turns.wake();
+        Self::run(this, scratch)
+    }
+
+    /// Does what there is to do within the budget. Returns the state after it, and when there is more to do.
+    fn step(this: &Arc<Self>, state: State, scratch: &mut Scratch) -> (State, Next) {
         let (socket, mut role) = match state {
             _ if this.closing.load(Acquire) => {
                 state.close();
-                return (State::Closed, false);
+                return (State::Closed, Next::Wait);
             }
             // What came before the callbacks were there is found in this first turn.
             State::New(socket, role) => (socket.attach(this.clone()), role),
             State::Open(socket, role) => (socket, role),
-            State::Closed => return (State::Closed, false),
+            State::Closed => return (State::Closed, Next::Wait),
         };
         let next = match &mut role.kind {
             Kind::Listener => accept_all(&socket, &role.shared),
             Kind::Stream { stream, unsent } => serve(&socket, &mut **stream, unsent, scratch),
         };
-        match next {
-            Next::Wait => (State::Open(socket, role), false),
-            Next::Again => (State::Open(socket, role), true),
-            Next::Close => {
-                State::Open(socket, role).close();
-                (State::Closed, false)
-            }
+        let state = State::Open(socket, role);
+        if let Next::Close = next {
+            state.close();
+            return (State::Closed, Next::Wait);
         }
+        (state, next)
     }
 }
 
@@ -223,8 +238,14 @@ fn accept_all(listener: &Socket, shared: &Arc<Shared>) -> Next {
         match listener.accept() {
             Ok(socket) => open(socket, shared),
             Err(error) if error == EAGAIN => return Next::Wait,
-            // The peer gave up meanwhile, or memory or files are short: neither is the end of the listener.
-            Err(_) => {}
+            Err(error) if socket::is_aborted_connection(error) => {}
+            Err(error) if error == EINVAL => {
+                // "ss --kill" does that.
+                pr_err!("a listener was closed by somebody else, and accepts no more\n");
+                return Next::Close;
+            }
+            // Memory or files are short.
+            Err(_) => return Next::Later,
         }
     }
     Next::Again
@@ -232,6 +253,9 @@ fn accept_all(listener: &Socket, shared: &Arc<Shared>) -> Next {
 
 /// Starts to serve an accepted connection. What goes wrong ends this one alone: dropping the socket closes it.
 fn open(socket: Socket, shared: &Arc<Shared>) {
+    if shared.conns.is_full() {
+        return;
+    }
     let stream = socket
         .peer_address()
         .and_then(|peer| shared.opener.open(peer));
@@ -256,9 +280,9 @@ fn serve(
     for _ in 0..TURN_BUDGET {
         match unsent.send(socket) {
             Ok(()) => {}
-            // Without bytes under way nothing would announce room: memory is short, so try again later.
-            Err(error) if error == EAGAIN && socket.has_unacked() => return Next::Wait,
-            Err(error) if error == EAGAIN => return Next::Again,
+            // Without bytes under way it is not the peer that is slow, but memory that is short.
+            Err(error) if error == EAGAIN && socket.is_send_queue_empty() => return Next::Later,
+            Err(error) if error == EAGAIN => return Next::Wait,
             Err(_) => return Next::Close,
         }
         let received = match socket.receive(&mut scratch.received) {

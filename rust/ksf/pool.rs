@@ -26,6 +26,11 @@ use kernel::{
     sync::{
         Arc,
         Mutex, //
+    },
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
     }, //
 };
 
@@ -43,7 +48,7 @@ impl Pool {
         let mut workers = KVec::new();
         for cpu in (0..kernel::cpu::nr_cpu_ids()).filter_map(CpuId::from_u32) {
             let worker = if crate::sys::kthread::is_online(cpu) {
-                Some(Kthread::start(cpu, c"ksf/%u", Worker::new()?)?)
+                Some(Kthread::start(cpu, Worker::new()?)?)
             } else {
                 None
             };
@@ -108,15 +113,38 @@ impl Worker {
     }
 }
 
+/// After how long a connection is tried again that could not go on because something was short.
+const RETRY: Delta = Delta::from_millis(10);
+
 impl Body for Worker {
     fn run(&self, thread: &Current) {
         let mut scratch = self.scratch.lock();
+        let delayed = List::new();
+        // When the first of the delayed connections was delayed.
+        let mut delayed_since = None;
         while !thread.should_stop() {
+            let is_over = |since: Instant<Monotonic>| since.elapsed() >= RETRY;
+            if delayed_since.is_some_and(is_over) {
+                delayed_since = None;
+                for conn in delayed.take() {
+                    if let Some(conn) = Linked::run_delayed(conn, &mut scratch) {
+                        delayed_since.get_or_insert_with(Instant::now);
+                        // Woken meanwhile, it may be on the worker's list already.
+                        let _ = delayed.push(conn);
+                    }
+                }
+            }
             for conn in self.conns.take() {
-                Linked::run(conn, &mut scratch);
+                if let Some(conn) = Linked::run(conn, &mut scratch) {
+                    delayed_since.get_or_insert_with(Instant::now);
+                    let _ = delayed.push(conn);
+                }
                 thread.cond_resched();
             }
-            thread.sleep_unless(|| thread.should_stop() || !self.conns.is_empty());
+            thread.sleep_unless(
+                || thread.should_stop() || !self.conns.is_empty(),
+                delayed_since.map(|_| RETRY),
+            );
         }
     }
 }

@@ -49,7 +49,8 @@ const MAX_CONNS: usize = 16384;
 /// How many connections may wait to be accepted.
 const BACKLOG: u16 = 4096;
 
-/// A running service. Dropping it stops it.
+/// A running service. Dropping it stops it, which the module of the service has to do before it ends: keep it in the
+/// module's own type, as [`kecho`](srctree/rust/kecho/main.rs) does. The network namespace that it is in lasts until then.
 ///
 /// When the drop is over, all its connections are closed and nothing of the service runs or will run any more. That takes
 /// no longer than the turns that workers have begun; it does not depend on the peers.
@@ -210,6 +211,14 @@ impl Conns {
         table.free.pop();
         table.slots[slot] = Some(conn.clone());
         Ok(conn)
+    }
+
+    /// Returns whether there are as many connections as there may be.
+    ///
+    /// Process context.
+    pub(crate) fn is_full(&self) -> bool {
+        let table = self.table.lock();
+        table.free.is_empty() && table.slots.len() == MAX_CONNS
     }
 
     /// Gives the slot of a connection back.

@@ -34,8 +34,9 @@ ask='
 	command -v echotest
 	ls -d /sys/module/kecho
 	cat /sys/module/kecho/parameters/port
-	echo lost >README.md
-	touch /etc/lost
+	echo lost >build/lost
+	echo lost >/etc/lost
+	cat build/lost /etc/lost >/dev/null || exit 4
 	head -c 3000000 /dev/zero | tr "\0" x
 	echo
 	echo "to stderr" >&2
@@ -44,7 +45,7 @@ ask='
 	exit 3'
 
 changes_are_thrown_away() {
-	[ -z "$(git status --porcelain README.md)" ] && [ ! -e /etc/lost ]
+	[ ! -e build/lost ] && ! scripts/enter test -e /etc/lost
 }
 
 line() { # NUMBER TEXT
@@ -57,21 +58,21 @@ names_the_log() {
 	[ -s "$log" ] && grep -q "$1" "$log" && rm "$log"
 }
 
-# A module that warns, for Debian's kernel has none that can be told to.
-make_warning() {
-	mkdir "$work/warn"
-	echo 'obj-m := warn.o' >"$work/warn/Kbuild"
-	cat >"$work/warn/warn.c" <<'EOF'
+# make_module NAME STATEMENTS: a module that does this when it is loaded.
+make_module() {
+	mkdir "$work/$1"
+	echo "obj-m := $1.o" >"$work/$1/Kbuild"
+	cat >"$work/$1/$1.c" <<EOF
 #include <linux/module.h>
-static int __init warn_init(void)
+static int __init test_init(void)
 {
-	WARN(1, "as it was told to");
+	$2
 	return 0;
 }
-module_init(warn_init);
+module_init(test_init);
 MODULE_LICENSE("GPL");
 EOF
-	scripts/enter make -s -C "$kernel/build" M="$work/warn" modules
+	scripts/enter make -s -C "$kernel/build" M="$work/$1" modules
 }
 
 kernel=$(scripts/kernel)
@@ -95,14 +96,20 @@ ktap_check "stderr arrives, apart from stdout" [ "$(head -n 2 "$said" | paste -s
 ktap_check "changes in the guest are thrown away" changes_are_thrown_away
 ktap_check "a panic is a failure" vm 125 -- sh -c 'echo c >/proc/sysrq-trigger'
 ktap_check "the kernel's log is kept, and named" names_the_log 'Kernel panic'
-ktap_check "a module that warns can be built" make_warning
+ktap_check "a module that warns can be built" make_module warn 'WARN(1, "as it was told to");'
 ktap_check "a warning of the kernel is a failure, whatever the command says" vm 125 -- sh -c 'insmod "$1" && echo survived' sh "$work/warn/warn.ko"
 ktap_check "the command went on after the warning" grep -qx survived "$printed"
 ktap_check "the kernel's log has the warning" names_the_log 'WARNING: '
-ktap_check "a machine that hangs is stopped" vm 124 --timeout 15 -- sleep 1000
+ktap_check "a command that does not end is stopped" vm 124 --timeout 15 -- sleep 1000
+ktap_check "a module that hangs can be built" make_module hang 'local_irq_disable(); for (;;) cpu_relax();'
+ktap_check "a kernel that hangs is stopped" vm 124 --timeout 20 --smp 1 -- insmod "$work/hang/hang.ko"
+ktap_check "a kernel's log is kept where it was asked for" vm 0 --log "$work/kernel.log" -- true
+ktap_check "that log has the start of the guest" grep -q "ksf: the guest is up" "$work/kernel.log"
 ktap_check "with --icount there is one CPU, and the command runs" vm 0 --icount --smp 2 -- nproc
 ktap_check "with --icount nproc is 1" line 1 1
-ktap_check "a module that does not exist is named" vm 125 --modules "nosuch" -- true
+ktap_check "a module that does not exist is a failure" vm 125 --modules "nosuch" -- true
+ktap_check "the module that does not exist is named" grep -q "could not be loaded: nosuch" "$said"
+ktap_check "a machine that cannot start says so, and does not wait" vm 125 --memory 1M -- true
 ktap_check "an unknown option is refused" vm 1 --nosuch 1 -- true
 ktap_check "a shell without a terminal is refused" vm 1 --smp 1
 ktap_end

@@ -23,7 +23,8 @@ bash_echoes() {
 
 # Closing without sending anything must be answered by closing.
 closes_when_asked() {
-	[ -z "$(timeout 20 socat -t 20 - TCP:127.0.0.1:60007 </dev/null)" ]
+	local answer
+	answer=$(timeout 10 socat -t 20 - TCP:127.0.0.1:60007 </dev/null) && [ -z "$answer" ]
 }
 
 many_at_once() {
@@ -72,6 +73,21 @@ resets() {
 	until_true no_connection_left && echotest --count 100 127.0.0.1
 }
 
+# What "ss --kill" does to a listener ends it, and neither the machine nor the module.
+killed_listener() {
+	mark_log
+	ss --kill -tlnH '( sport = :60007 )' && until_true nobody_listens &&
+		log_since_mark | grep -qF "a listener was closed by somebody else" && until_true workers_sleep
+}
+
+nobody_listens() {
+	! listens 60007
+}
+
+workers_sleep() {
+	! ps -o stat= -C ksf/0,ksf/1 | grep -q R
+}
+
 no_connection_left() {
 	[ -z "$(connections 60007)" ]
 }
@@ -100,5 +116,9 @@ ktap_check "echotest, 1 MiB messages, 8 in flight" echotest --length 1m --in-fli
 ktap_check "a peer that never reads is stopped, and a good client is served" stalled_peer
 ktap_check "resets end their own connection only" resets
 ktap_check "no connection is left" until_true no_connection_left
+ktap_check "a listener that is killed is closed, and its worker rests" killed_listener
 ktap_check "the modules can be unloaded" unload
+ktap_check "the modules can be loaded again" load
+ktap_check "one byte comes back again" socat_echoes TCP:127.0.0.1:60007 "$work/byte"
+ktap_check "the modules can be unloaded again" unload
 ktap_end

@@ -19,12 +19,20 @@ load_inside() {
 	insmod "$KSF_MODULES/ksf.ko" && inside insmod "$KSF_MODULES/kecho.ko"
 }
 
+namespaces() {
+	awk '$1 == "net_namespace" { print $2 }' /proc/slabinfo
+}
+
 # The service keeps its namespace until it is unloaded; then the namespace goes.
 goes_with_the_service() {
-	local inode
-	inode=$(inside stat -Lc %i /proc/self/ns/net)
-	ip netns delete ksf-test && unload && [ -n "$inode" ]
+	ip netns delete ksf-test && [ "$(namespaces)" -gt "$before" ] && unload && until_true is_gone
 }
+
+is_gone() {
+	[ "$(namespaces)" -le "$before" ]
+}
+
+before=$(namespaces)
 
 ktap_begin
 ktap_check "a network namespace can be made" set_up

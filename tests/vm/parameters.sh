@@ -5,7 +5,7 @@
 . "$(dirname "$0")/common"
 
 port_is() {
-	[ "$(cat /sys/module/kecho/parameters/port)" = "$1" ] && [ -n "$(ss -tlnH "( sport = :$1 )")" ]
+	[ "$(cat /sys/module/kecho/parameters/port)" = "$1" ] && until_true listens "$1"
 }
 
 refused() { # PORT
@@ -18,7 +18,7 @@ refused() { # PORT
 port_in_use() {
 	socat TCP6-LISTEN:60007,reuseaddr PIPE &
 	local other=$!
-	until_true test -n "$(ss -tlnH '( sport = :60007 )')" &&
+	until_true listens 60007 &&
 		fails_with "Address already in use" insmod "$KSF_MODULES/kecho.ko" &&
 		[ ! -e /sys/module/kecho ] && [ "$(cat /sys/module/ksf/refcnt)" = 0 ]
 	local status=$?
@@ -27,7 +27,7 @@ port_in_use() {
 	return "$status"
 }
 
-two_ports_free() { # after the failures above nothing is left that would hold one
+port_is_free() { # after the failures above nothing is left that would hold it
 	load && port_is 60007 && rmmod kecho
 }
 
@@ -47,6 +47,6 @@ for port in 0 65536 70000 -1 99999999999999999999 abc '' '7x'; do
 	ktap_check "port=$port is refused with EINVAL, and the log names the range" refused "$port"
 done
 ktap_check "a port in use is refused with EADDRINUSE" port_in_use
-ktap_check "after all that kecho can be loaded" two_ports_free
+ktap_check "after all that kecho can be loaded" port_is_free
 ktap_check "ksf can be unloaded" rmmod ksf
 ktap_end

@@ -22,8 +22,8 @@ unloads_cleanly() {
 
 with_idle_connections() {
 	load_afresh || return
-	local i clients=()
-	for i in $(seq 30); do
+	local client clients=()
+	for _ in $(seq 30); do
 		exec {client}<>/dev/tcp/127.0.0.1/60007
 		clients+=("$client")
 	done
@@ -31,8 +31,9 @@ with_idle_connections() {
 	read -r -t 20 -u "$client" || return
 	unloads_cleanly || return
 	for client in "${clients[@]}"; do
-		# The other end is closed, so reading ends.
-		! read -r -t 20 -u "$client" || return
+		# The other end is closed, so reading ends, and not because the time is over.
+		read -r -t 20 -u "$client"
+		[ $? = 1 ] || return
 		exec {client}>&-
 	done
 }
@@ -76,11 +77,14 @@ while_connecting() {
 	local status=0
 	(while :; do (exec 5<>/dev/tcp/127.0.0.1/60007) 2>/dev/null; done) &
 	local connector=$!
-	until_true test -n "$(ss -tnaH '( dport = :60007 )')"
-	unloads_cleanly || status=1
+	until_true connecting && unloads_cleanly || status=1
 	kill "$connector"
 	wait "$connector" 2>/dev/null
 	return "$status"
+}
+
+connecting() {
+	[ -n "$(ss -tnaH '( dport = :60007 )')" ]
 }
 
 in_a_loop_under_traffic() {

@@ -14,10 +14,16 @@ use kernel::{
     error::from_err_ptr,
     ffi::{
         c_int,
+        c_long,
         c_void, //
     },
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    task::MAX_SCHEDULE_TIMEOUT,
+    time::{
+        Delta,
+        Msecs, //
+    }, //
 };
 
 /// What a thread does.
@@ -43,20 +49,20 @@ unsafe impl<T: Body> Send for Kthread<T> {}
 unsafe impl<T: Body> Sync for Kthread<T> {}
 
 impl<T: Body> Kthread<T> {
-    /// Starts a thread that is bound to `cpu`, which must be online; `name` may have one `%u`, for the CPU's number.
+    /// Starts a thread named `ksf/N` that is bound to CPU number N.
     ///
     /// Process context.
-    pub(crate) fn start(cpu: CpuId, name: &'static CStr, body: Arc<T>) -> Result<Self> {
+    pub(crate) fn start(cpu: CpuId, body: Arc<T>) -> Result<Self> {
         let data = Arc::as_ptr(&body).cast_mut().cast::<c_void>();
         // SAFETY: `thread_main` takes what `data` is, which is valid until the thread ended because the value that is
-        // made here keeps it and stops the thread first. `name` is NUL-terminated, and gets the one argument that it
-        // may use.
+        // made here keeps it and stops the thread first. The format has room for the one argument that it is
+        // given, the CPU's number.
         let task = from_err_ptr(unsafe {
             bindings::kthread_create_on_cpu(
                 Some(thread_main::<T>),
                 data,
                 cpu.as_u32(),
-                name.as_char_ptr(),
+                c"ksf/%u".as_char_ptr(),
             )
         })?;
         // INVARIANT: The thread was just created.
@@ -105,7 +111,7 @@ unsafe extern "C" fn thread_main<T: Body>(data: *mut c_void) -> c_int {
 
 /// Returns whether `cpu` is online at this moment.
 pub(crate) fn is_online(cpu: CpuId) -> bool {
-    // SAFETY: A `CpuId` is a possible CPU.
+    // SAFETY: A `CpuId` is less than the number of CPU ids, as the mask's test asks for.
     unsafe { bindings::ksf_shim_cpu_online(cpu.as_u32()) }
 }
 
@@ -121,15 +127,21 @@ impl Current {
         unsafe { bindings::kthread_should_stop() }
     }
 
-    /// Sleeps until the thread is woken, unless `condition` holds already. May wake without reason.
+    /// Sleeps until the thread is woken, but not longer than `limit`, unless `condition` holds already. May wake
+    /// without reason.
     ///
-    /// Who makes `condition` true wakes the thread afterwards; that is never lost. No guard of a lock may be held.
-    pub(crate) fn sleep_unless(&self, condition: impl FnOnce() -> bool) {
+    /// Who makes `condition` true wakes the thread afterwards; that is never lost. No guard of a spinlock may be held.
+    pub(crate) fn sleep_unless(&self, condition: impl FnOnce() -> bool, limit: Option<Delta>) {
+        // A part of a jiffy is a whole one, for the time is to be over afterwards.
+        let jiffies = limit.map_or(MAX_SCHEDULE_TIMEOUT, |limit| {
+            let millis = limit.as_millis().clamp(0, i64::from(Msecs::MAX)) as Msecs;
+            kernel::time::msecs_to_jiffies(millis).saturating_add(1) as c_long
+        });
         // SAFETY: A kernel thread may sleep; the state is put back below, on the one way out.
         unsafe { bindings::ksf_shim_prepare_to_sleep() };
         if !condition() {
             // SAFETY: This is process context.
-            unsafe { bindings::schedule() };
+            unsafe { bindings::schedule_timeout(jiffies) };
         }
         // SAFETY: Ends what was prepared above.
         unsafe { bindings::ksf_shim_finish_sleep() };

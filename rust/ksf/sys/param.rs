@@ -58,14 +58,20 @@ pub struct KernelParam(bindings::kernel_param);
 unsafe impl Sync for KernelParam {}
 
 impl KernelParam {
-    /// Describes `param` of the module that `module` belongs to.
+    /// Describes `param` of `module`, with the access mode that sysfs shows.
+    ///
+    /// # Safety
+    ///
+    /// `module` is the module that the result is a part of.
     #[doc(hidden)]
-    pub const fn new(
+    pub const unsafe fn new(
         name: &'static CStr,
         module: *const bindings::module,
         mode: u16,
         param: &'static Param,
     ) -> Self {
+        // Anyone may read, and at most root may write.
+        assert!(mode == 0o444 || mode == 0o644);
         Self(bindings::kernel_param {
             name: kernel::str::as_char_ptr_in_const_context(name),
             mod_: module.cast_mut(),
@@ -99,7 +105,7 @@ unsafe extern "C" fn set(value: *const c_char, kp: *const bindings::kernel_param
     let param = unsafe { &*kp.__bindgen_anon_1.arg.cast::<Param>() };
     // SAFETY: The name was a static `CStr`.
     let name = unsafe { CStr::from_char_ptr(kp.name) };
-    // SAFETY: A parameter of a module has that module, and the module has its name for as long as it exists.
+    // SAFETY: `KernelParam::new()` was given the module that the parameter is a part of, so it exists, with its name.
     let module = unsafe { CStr::from_char_ptr((*kp.mod_).name.as_ptr()) };
 
     let mut number = 0;
@@ -170,12 +176,15 @@ macro_rules! module_param {
         const _: () = {
             #[link_section = "__param"]
             #[used(compiler)]
-            static PARAM: $crate::param::KernelParam = $crate::param::KernelParam::new(
-                $crate::module_param!(@cstr stringify!($name)),
-                &raw const ::kernel::bindings::__this_module,
-                $mode,
-                &$static,
-            );
+            // SAFETY: It is the module that this is compiled into.
+            static PARAM: $crate::param::KernelParam = unsafe {
+                $crate::param::KernelParam::new(
+                    $crate::module_param!(@cstr stringify!($name)),
+                    &raw const ::kernel::bindings::__this_module,
+                    $mode,
+                    &$static,
+                )
+            };
 
             const TYPE: &str = concat!("parmtype=", stringify!($name), ":ullong\0");
             #[link_section = ".modinfo"]

@@ -5,14 +5,15 @@
 #include <linux/sched.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
+#include <net/tcp.h>
 
 #include "shim.h"
 
 void ksf_shim_get_callbacks(struct sock *sk, struct ksf_shim_callbacks *callbacks)
 {
-	callbacks->data_ready = sk->sk_data_ready;
-	callbacks->write_space = sk->sk_write_space;
-	callbacks->state_change = sk->sk_state_change;
+	callbacks->data_ready = READ_ONCE(sk->sk_data_ready);
+	callbacks->write_space = READ_ONCE(sk->sk_write_space);
+	callbacks->state_change = READ_ONCE(sk->sk_state_change);
 }
 
 void ksf_shim_set_callbacks(struct sock *sk, const struct ksf_shim_callbacks *callbacks, void *user_data)
@@ -20,9 +21,9 @@ void ksf_shim_set_callbacks(struct sock *sk, const struct ksf_shim_callbacks *ca
 	/* TCP calls back with this lock held, but for a listener. */
 	lock_sock(sk);
 	write_lock_bh(&sk->sk_callback_lock);
-	sk->sk_data_ready = callbacks->data_ready;
-	sk->sk_write_space = callbacks->write_space;
-	sk->sk_state_change = callbacks->state_change;
+	WRITE_ONCE(sk->sk_data_ready, callbacks->data_ready);
+	WRITE_ONCE(sk->sk_write_space, callbacks->write_space);
+	WRITE_ONCE(sk->sk_state_change, callbacks->state_change);
 	/* A connection that a listener clones must not inherit the listener's data. */
 	__rcu_assign_sk_user_data_with_flags(sk, user_data, user_data ? SK_USER_DATA_NOCOPY : 0);
 	write_unlock_bh(&sk->sk_callback_lock);
@@ -50,9 +51,14 @@ bool ksf_shim_take_write_space(struct sock *sk)
 	return true;
 }
 
-int ksf_shim_unacked(const struct sock *sk)
+bool ksf_shim_send_queue_empty(struct sock *sk)
 {
-	return READ_ONCE(sk->sk_wmem_queued);
+	bool empty;
+
+	lock_sock(sk);
+	empty = tcp_rtx_and_write_queues_empty(sk);
+	release_sock(sk);
+	return empty;
 }
 
 struct net *ksf_shim_current_net(void)

@@ -30,8 +30,8 @@ void ksf_shim_unlock_user_data(struct sock *sk);
 /* Whether a sender that was told to wait may go on; if so, the socket no longer remembers that one waits. */
 bool ksf_shim_take_write_space(struct sock *sk);
 
-/* Bytes that were sent and not yet acknowledged, or wait to be sent. */
-int ksf_shim_unacked(const struct sock *sk);
+/* Whether nothing of a TCP socket waits to be sent or acknowledged. Process context. */
+bool ksf_shim_send_queue_empty(struct sock *sk);
 
 /* The network namespace of the current process. */
 struct net *ksf_shim_current_net(void);

@@ -250,10 +250,12 @@ impl Socket {
         transferred(sent)
     }
 
-    /// Returns whether bytes are on their way to the peer, so that there will be news of them.
-    pub(crate) fn has_unacked(&self) -> bool {
+    /// Returns whether nothing waits to be sent or acknowledged, so that nothing will announce room for more.
+    ///
+    /// Process context.
+    pub(crate) fn is_send_queue_empty(&self) -> bool {
         // SAFETY: The `sock` is valid.
-        unsafe { bindings::ksf_shim_unacked(self.sk()) > 0 }
+        unsafe { bindings::ksf_shim_send_queue_empty(self.sk()) }
     }
 
     /// Lets `events` know of what happens to the socket, from now on until the result is dropped.
@@ -366,6 +368,19 @@ unsafe extern "C" fn on_write_space<T: Events>(sk: *mut bindings::sock) {
         // SAFETY: By the requirement of this function.
         unsafe { with_events(sk, T::wake) };
     }
+}
+
+/// Returns whether accepting failed for a reason that ends no more than the one connection: the peer gave up.
+pub(crate) fn is_aborted_connection(error: Error) -> bool {
+    let abandoned = [
+        bindings::ECONNABORTED,
+        bindings::EPROTO,
+        bindings::EPERM,
+        bindings::EINTR,
+    ];
+    abandoned
+        .iter()
+        .any(|errno| error.to_errno() == -(*errno as c_int))
 }
 
 /// Returns whether `error` says that this kernel, or this network namespace, has no IPv6.

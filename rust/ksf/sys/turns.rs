@@ -2,8 +2,9 @@
 
 //! Exclusive turns without a lock.
 //!
-//! Who wants something done to a value sets a bit ([`Turns::wake()`]); the one who thereby moves it from idle to queued
-//! has to queue it, and the one who takes it from the queue has the value to itself until the turn ends.
+//! To have something done to a value, a context calls [`Turns::wake()`]. If that moved the value from idle to queued, the
+//! caller has to put it on a queue. Whoever takes it off the queue calls [`Turns::begin()`] and has the value to itself
+//! until the turn ends.
 
 use core::{
     cell::UnsafeCell,
@@ -18,8 +19,7 @@ use kernel::{
         Acquire,
         Atomic,
         Full,
-        Relaxed,
-        Release, //
+        Relaxed, //
     }, //
 };
 
@@ -36,7 +36,7 @@ const RUNNING_WOKEN: u32 = 3;
 ///
 /// # Invariants
 ///
-/// There is a [`Turn`] exactly while `state` is [`RUNNING`] or [`RUNNING_WOKEN`].
+/// There is at most one [`Turn`], and only while `state` is [`RUNNING`] or [`RUNNING_WOKEN`].
 pub(crate) struct Turns<T> {
     state: Atomic<u32>,
     value: UnsafeCell<T>,
@@ -88,7 +88,8 @@ impl<T> Turns<T> {
     }
 }
 
-/// A turn, with exclusive access to the value.
+/// A turn, with exclusive access to the value. It has to be given back with [`Turn::end()`]: a value whose turn was dropped
+/// has no other one.
 pub(crate) struct Turn<'a, T> {
     turns: &'a Turns<T>,
 }
@@ -98,11 +99,12 @@ impl<T> Turn<'_, T> {
     #[must_use]
     pub(crate) fn end(self, more: bool) -> bool {
         let state = &self.turns.state;
-        // INVARIANT: The turn is consumed. ORDERING: A release, so that the next turn sees what this one wrote.
-        if !more && state.cmpxchg(RUNNING, IDLE, Release).is_ok() {
+        // INVARIANT: The turn is consumed.
+        // ORDERING: Full, so that the next turn sees what this one wrote, and what a context wrote that woke this one.
+        if !more && state.cmpxchg(RUNNING, IDLE, Full).is_ok() {
             return false;
         }
-        state.store(QUEUED, Release);
+        state.xchg(QUEUED, Full);
         true
     }
 }

@@ -217,9 +217,13 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Ends the stream after the last reply, and makes sure that nothing more comes and that the server ends it too.
-    pub(crate) fn close(&mut self) -> Result<(), Failure> {
-        self.stream.shutdown(Shutdown::Write)?;
+    /// Ends the client's side of the stream.
+    pub(crate) fn end(&self) -> Result<(), Failure> {
+        Ok(self.stream.shutdown(Shutdown::Write)?)
+    }
+
+    /// Makes sure, after [`Client::end`], that nothing more comes and that the server ends the stream too.
+    pub(crate) fn expect_end(&mut self) -> Result<(), Failure> {
         loop {
             match self.stream.read(&mut self.buffer) {
                 Ok(0) => return Ok(()),

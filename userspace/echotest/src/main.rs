@@ -64,7 +64,7 @@ fn do_runs(options: &Options, rows: &mut Rows<'_>) -> anyhow::Result<()> {
             .context("cannot start a thread")?;
         rows.print(run, &outcome.measured)?;
         if outcome.failures.is_empty() {
-            outcome.failures = close(&mut clients);
+            outcome.failures.extend(close(&mut clients));
         }
         check(options, run, &outcome)?;
     }
@@ -98,12 +98,17 @@ fn connect<'a>(
         .collect()
 }
 
-/// Ends all connections of a run that went well.
-fn close(clients: &mut [Client<'_>]) -> Vec<(usize, Failure)> {
-    let results = clients.iter_mut().map(Client::close).enumerate();
-    results
-        .filter_map(|(client, result)| Some((client, result.err()?)))
-        .collect()
+/// Ends all connections of a run that went well, and returns the first failure.
+///
+/// The rest is not waited for then: a server that never closes would cost the timeout for each connection.
+fn close(clients: &mut [Client<'_>]) -> Option<(usize, Failure)> {
+    let failed = |(client, result): (usize, Result<(), Failure>)| Some((client, result.err()?));
+    let mut ended = clients.iter().map(Client::end).enumerate();
+    if let Some(failure) = ended.find_map(failed) {
+        return Some(failure);
+    }
+    let mut closed = clients.iter_mut().map(Client::expect_end).enumerate();
+    closed.find_map(failed)
 }
 
 /// Says what went wrong first in a run, and what became of its messages.

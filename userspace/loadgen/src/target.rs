@@ -174,15 +174,27 @@ impl error::Error for ConnectError {}
 
 fn open(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, timeout)?;
+    if is_self_connected(&stream)? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(timeout))?;
     Ok(stream)
 }
 
+/// Whether the socket is connected to itself, and so is a perfect echo server.
+///
+/// If nobody listens on a local port, and the system happens to choose that very port for the client, TCP's simultaneous
+/// open succeeds. ksf's usual port, 60007, is among those that Linux chooses from.
+fn is_self_connected(stream: &TcpStream) -> io::Result<bool> {
+    Ok(stream.local_addr()? == stream.peer_addr()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
+    use rustix::net::{bind, connect, getsockname, socket, AddressFamily, SocketType};
+    use std::net::{Ipv4Addr, TcpListener};
 
     const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -256,5 +268,16 @@ mod tests {
             (error.address, error.error.kind()),
             (good, io::ErrorKind::ConnectionRefused)
         );
+    }
+    #[test]
+    fn a_socket_that_is_its_own_peer_is_recognised() {
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
+        connect(&socket, &getsockname(&socket).unwrap()).unwrap();
+        assert!(is_self_connected(&TcpStream::from(socket)).unwrap());
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = open(listener.local_addr().unwrap(), TIMEOUT).unwrap();
+        assert!(!is_self_connected(&stream).unwrap());
     }
 }

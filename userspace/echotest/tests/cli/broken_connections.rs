@@ -28,6 +28,12 @@ fn a_connection_that_is_never_closed_is_told() {
          (messages: 20 scheduled, 20 sent, 20 answered, 0 lost)",
     );
     assert_eq!(run.rows(), [("1", 20)]);
+    // However many there are, the first says it all.
+    let run = echotest(&format!("-j 100 -c 20 --timeout 1 {}", server.address));
+    run.assert_failed(
+        "run 1, connection 1 of 100: not closed by the server within 1 s of the client's end of stream \
+         (messages: 2000 scheduled, 2000 sent, 2000 answered, 0 lost)",
+    );
 }
 
 /// Answers three messages and half of the fourth, and says how the connection is to end.

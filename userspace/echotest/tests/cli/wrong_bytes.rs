@@ -87,9 +87,7 @@ fn a_repeated_message_is_found() {
             }
         })
     });
-    // With more in flight, the repetition is where the next reply should be.
-    assert_wrong_byte(&echotest(&format!("-c 20 -a 4 {}", server.address)), 6, 0);
-    // With one, nothing should be there; the same after the last message.
+    // Nothing is due after message 5 yet; nor is it if that is the last one.
     for count in [20, 5] {
         let run = echotest(&format!("-c {count} {}", server.address));
         run.assert_failed(&format!(
@@ -97,6 +95,19 @@ fn a_repeated_message_is_found() {
              (messages: {count} scheduled, 5 sent, 5 answered, 0 lost)"
         ));
     }
+}
+
+#[test]
+fn a_repeated_message_is_not_taken_for_the_next() {
+    // Holds two messages before it answers the first of them twice, so that the second is due.
+    let server = Server::new(|mut stream, _| {
+        while let Some(first) = read_message(&mut stream)? {
+            let second = read_message(&mut stream)?.unwrap_or_default();
+            stream.write_all(&[first.clone(), first, second].concat())?;
+        }
+        Ok(())
+    });
+    assert_wrong_byte(&echotest(&format!("-c 20 -a 2 {}", server.address)), 2, 0);
 }
 
 #[test]
@@ -149,6 +160,28 @@ fn another_connections_reply_is_not_taken_for_this_ones() {
         run.err.contains(" of 2: message 1, offset 0: expected 0x"),
         "{}",
         run.err
+    );
+}
+
+#[test]
+fn the_last_runs_replies_are_not_taken_for_this_ones() {
+    let last = Mutex::new(Vec::new());
+    let server = Server::new(move |stream, run| {
+        echo_messages(stream, |message, number| {
+            let mut last = last.lock().unwrap();
+            if run == 0 {
+                last.push(message.clone());
+            } else {
+                message.clone_from(&last[number - 1]);
+            }
+        })
+    });
+    let run = echotest(&format!("-c 20 -i 2 {}", server.address));
+    let start = "echotest: run 2, connection 1 of 1: message 1, offset 0: expected 0x";
+    assert!(run.err.starts_with(start), "{}", run.err);
+    assert_eq!(
+        (run.status, run.rows()),
+        (Some(1), vec![("1", 20), ("2", 0), ("all", 20)])
     );
 }
 
