@@ -83,7 +83,7 @@ help:
 	@echo '  make lint            rustfmt, clippy, shellcheck, and the rules about unsafe'
 	@echo ''
 	@echo 'Variables'
-	@echo '  KERNEL=7.2|7.3       the series of Debian backports kernels (default: the newest that has an image)'
+	@echo '  KERNEL=7.2|7.3       the series of Debian backports kernels (default: see README.md)'
 	@echo '  KDIR=DIR             build against this prepared kernel instead, with this machine'\''s compilers'
 	@echo '  NATIVE=1             this machine is a Debian 13: use its own packages instead of a build root'
 	@echo '  KSF_CACHE=DIR        where the build root and kernels are kept (default: ~/.cache/ksf)'
