@@ -258,7 +258,7 @@ fn open(socket: Socket, shared: &Arc<Shared>) {
     }
     let stream = socket
         .peer_address()
-        .and_then(|peer| shared.opener.open(peer));
+        .and_then(|peer| shared.service.open(peer));
     let Ok(stream) = stream else {
         return;
     };

@@ -76,17 +76,13 @@ impl Svc {
             result => result?,
         };
         let address = socket.local_address()?;
-        let opener = KBox::new(
-            Typed {
-                service: Arc::new(service, GFP_KERNEL)?,
-            },
-            GFP_KERNEL,
-        )?;
+        let service = Arc::new(service, GFP_KERNEL)?;
+        let service = KBox::new(Erased { service }, GFP_KERNEL)?;
         let pool = global::pool().ok_or(ENODEV)?;
         let conns = Arc::pin_init(Conns::new(), GFP_KERNEL)?;
         let shared = Arc::new(
             Shared {
-                opener,
+                service,
                 conns,
                 gate: Gate::new()?,
                 pool,
@@ -119,37 +115,39 @@ impl Drop for Svc {
 
 /// What all connections of a service share.
 pub(crate) struct Shared {
-    pub(crate) opener: KBox<dyn Opener>,
+    pub(crate) service: KBox<dyn AnyService>,
     pub(crate) conns: Arc<Conns>,
     pub(crate) gate: Gate,
     pub(crate) pool: Arc<Pool>,
 }
 
 /// A [`Service`], whatever its type.
-pub(crate) trait Opener: Send + Sync {
+pub(crate) trait AnyService: Send + Sync {
     /// See [`Service::open()`].
     fn open(&self, peer: SocketAddr) -> Result<KBox<dyn Stream>>;
 }
 
-struct Typed<S: Service> {
+/// A service without its type.
+struct Erased<S: Service> {
     service: Arc<S>,
 }
 
-impl<S: Service> Opener for Typed<S> {
+impl<S: Service> AnyService for Erased<S> {
     fn open(&self, peer: SocketAddr) -> Result<KBox<dyn Stream>> {
         let conn = self.service.open(peer)?;
         let service = self.service.clone();
-        let stream = KBox::new(TypedStream { service, conn }, GFP_KERNEL)?;
+        let stream = KBox::new(ErasedStream { service, conn }, GFP_KERNEL)?;
         Ok(stream)
     }
 }
 
-struct TypedStream<S: Service> {
+/// A connection of a service without its type.
+struct ErasedStream<S: Service> {
     service: Arc<S>,
     conn: S::Conn,
 }
 
-impl<S: Service> Stream for TypedStream<S> {
+impl<S: Service> Stream for ErasedStream<S> {
     fn stream(&mut self, received: &[u8], replies: &mut Replies<'_>) -> Result {
         self.service.stream(&mut self.conn, received, replies)
     }
