@@ -65,6 +65,26 @@ stalled() {
 	[ -n "$before" ] && sleep 0.3 && [ "$before" = "$(unsent_bytes)" ]
 }
 
+# A peer that sends all it has before it reads anything fills the way back, and then only its reading makes room there: no
+# byte of its own tells kecho to go on.
+reads_late() {
+	local status=0
+	head -c 3200000 "$work/8M" >"$work/late"
+	exec 5<>/dev/tcp/127.0.0.1/60007
+	timeout 20 cat "$work/late" >&5 && until_true way_back_is_full &&
+		timeout 20 head -c 3200000 <&5 | cmp - "$work/late" || status=1
+	exec 5>&-
+	return "$status"
+}
+
+# The end of kecho has replies that cannot be sent and requests that it does not receive for that reason.
+way_back_is_full() {
+	local before
+	before=$(ss -tnH "( sport = :60007 )" | awk '$2 > 0 && $3 > 0 { print $2, $3 }')
+	[ -n "$before" ] && sleep 0.3 &&
+		[ "$before" = "$(ss -tnH "( sport = :60007 )" | awk '$2 > 0 && $3 > 0 { print $2, $3 }')" ]
+}
+
 # Peers that go away in the middle, with a reset.
 resets() {
 	for _ in $(seq 50); do
@@ -114,6 +134,7 @@ ktap_check "echotest, one message in flight" echotest --count 1000 127.0.0.1
 ktap_check "echotest, 128 messages in flight on 4 connections, IPv6" echotest --jobs 4 --in-flight 128 --count 1000 "[::1]:60007"
 ktap_check "echotest, 1 MiB messages, 8 in flight" echotest --length 1m --in-flight 8 --count 16 127.0.0.1
 ktap_check "a peer that never reads is stopped, and a good client is served" stalled_peer
+ktap_check "a peer that reads late gets all it sent" reads_late
 ktap_check "resets end their own connection only" resets
 ktap_check "no connection is left" until_true no_connection_left
 ktap_check "a listener that is killed is closed, and its worker rests" killed_listener
