@@ -2,7 +2,10 @@
 
 //! What exists once for all services.
 
-use crate::pool::Pool;
+use crate::{
+    pool::Pool,
+    registry::Registry, //
+};
 use kernel::{
     prelude::*,
     sync::{
@@ -19,6 +22,11 @@ kernel::sync::global_lock! {
     unsafe(uninit) static POOL: Mutex<Option<Arc<Pool>>> = None;
 }
 
+kernel::sync::global_lock! {
+    // SAFETY: As above.
+    unsafe(uninit) static REGISTRY: Mutex<Registry> = Registry::new();
+}
+
 /// Makes the above usable. To be called first, and once.
 ///
 /// # Errors
@@ -32,15 +40,28 @@ pub(crate) fn init() -> Result {
     }
     // SAFETY: By the check above this happens once.
     unsafe { POOL.init() };
+    // SAFETY: As above.
+    unsafe { REGISTRY.init() };
     Ok(())
 }
 
 /// Returns the workers, or [`None`] before they are set.
+///
+/// Process context.
 pub(crate) fn pool() -> Option<Arc<Pool>> {
     POOL.lock().clone()
 }
 
 /// Sets the workers, or takes them away, and returns those from before.
+///
+/// Process context.
 pub(crate) fn set_pool(pool: Option<Arc<Pool>>) -> Option<Arc<Pool>> {
     core::mem::replace(&mut *POOL.lock(), pool)
+}
+
+/// Lets `with` use the list of services, which it has to itself.
+///
+/// Process context.
+pub(crate) fn with_registry<R>(with: impl FnOnce(&mut Registry) -> R) -> R {
+    with(&mut REGISTRY.lock())
 }

@@ -36,10 +36,10 @@ pub(crate) trait Body: Send + Sync + 'static {
 ///
 /// # Invariants
 ///
-/// `task` is a kernel thread that was created, and not yet stopped, by this type, and `body` outlives it.
+/// `task` is a kernel thread that was created, and not yet stopped, by this type, and `_body` outlives it.
 pub(crate) struct Kthread<T: Body> {
     task: NonNull<bindings::task_struct>,
-    body: Arc<T>,
+    _body: Arc<T>,
 }
 
 // SAFETY: A task may be woken and stopped from any thread, and the body is only shared.
@@ -49,7 +49,24 @@ unsafe impl<T: Body> Send for Kthread<T> {}
 unsafe impl<T: Body> Sync for Kthread<T> {}
 
 impl<T: Body> Kthread<T> {
-    /// Starts a thread named `ksf/N` that is bound to CPU number N.
+    /// Starts a thread named `ksf/sweep` that runs on any CPU.
+    ///
+    /// Process context.
+    pub(crate) fn start_unbound(body: Arc<T>) -> Result<Self> {
+        let data = Arc::as_ptr(&body).cast_mut().cast::<c_void>();
+        // SAFETY: As in `start()`; the format takes no argument.
+        let task = from_err_ptr(unsafe {
+            bindings::kthread_create_on_node(
+                Some(thread_main::<T>),
+                data,
+                bindings::NUMA_NO_NODE,
+                c"ksf/sweep".as_char_ptr(),
+            )
+        })?;
+        Self::started(task, body)
+    }
+
+    /// Starts a thread named `ksf/N` that is bound to CPU number N, which is online.
     ///
     /// Process context.
     pub(crate) fn start(cpu: CpuId, body: Arc<T>) -> Result<Self> {
@@ -65,18 +82,18 @@ impl<T: Body> Kthread<T> {
                 c"ksf/%u".as_char_ptr(),
             )
         })?;
-        // INVARIANT: The thread was just created.
+        Self::started(task, body)
+    }
+
+    /// Wakes a thread that was just created, with `body`.
+    fn started(task: *mut bindings::task_struct, body: Arc<T>) -> Result<Self> {
+        // INVARIANT: The callers have just created the thread.
         let thread = Self {
             task: NonNull::new(task).ok_or(ENOMEM)?,
-            body,
+            _body: body,
         };
         thread.wake();
         Ok(thread)
-    }
-
-    /// What the thread runs.
-    pub(crate) fn body(&self) -> &T {
-        &self.body
     }
 
     /// Wakes the thread, or makes its next [`Current::sleep_unless()`] return at once.
@@ -109,12 +126,6 @@ unsafe extern "C" fn thread_main<T: Body>(data: *mut c_void) -> c_int {
     0
 }
 
-/// Returns whether `cpu` is online at this moment.
-pub(crate) fn is_online(cpu: CpuId) -> bool {
-    // SAFETY: A `CpuId` is less than the number of CPU ids, as the mask's test asks for.
-    unsafe { bindings::ksf_shim_cpu_online(cpu.as_u32()) }
-}
-
 /// The kernel thread that runs now. Only a [`Body`] is given one, and it stays in its thread.
 pub(crate) struct Current {
     _thread: PhantomData<*mut ()>,
@@ -125,6 +136,25 @@ impl Current {
     pub(crate) fn should_stop(&self) -> bool {
         // SAFETY: This is a kernel thread.
         unsafe { bindings::kthread_should_stop() }
+    }
+
+    /// Binds this thread to `cpu`, which is online. The scheduler takes a thread that runs off a CPU that goes offline.
+    pub(crate) fn bind(&self, cpu: CpuId) {
+        // SAFETY: A `CpuId` is less than the number of CPU ids. It fails when the CPU is offline again already, and then
+        // there is another call when it is back.
+        let _ = unsafe { bindings::ksf_shim_bind_to_cpu(cpu.as_u32()) };
+    }
+
+    /// Returns whether another task wants the CPU.
+    pub(crate) fn need_resched(&self) -> bool {
+        // SAFETY: It reads a flag of the current task.
+        unsafe { bindings::ksf_shim_need_resched() }
+    }
+
+    /// Tells the CPU that this is a loop that waits.
+    pub(crate) fn relax(&self) {
+        // SAFETY: It is an instruction without effect on memory.
+        unsafe { bindings::ksf_shim_cpu_relax() };
     }
 
     /// Sleeps until the thread is woken, but not longer than `limit`, unless `condition` holds already. May wake

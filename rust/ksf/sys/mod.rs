@@ -4,12 +4,26 @@
 //!
 //! What is outside of this module uses only the safe types that it offers.
 
+pub(crate) mod clock;
+pub(crate) mod completion;
+pub(crate) mod cursor;
 pub(crate) mod global;
+pub(crate) mod hotplug;
 pub(crate) mod kthread;
 pub(crate) mod list;
+pub(crate) mod netns;
+pub(crate) mod once;
+pub(crate) mod page;
 pub mod param;
+pub(crate) mod reuseport;
+pub(crate) mod skb;
+pub(crate) mod sockaddr;
 pub(crate) mod socket;
+pub(crate) mod softirq;
+pub(crate) mod tcp;
+pub(crate) mod trace;
 pub(crate) mod turns;
+pub(crate) mod udp;
 
 /// The C interface that the kernel crate does not bind.
 #[allow(

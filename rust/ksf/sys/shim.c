@@ -1,13 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/cpumask.h>
+#include <linux/kernel_stat.h>
 #include <linux/nsproxy.h>
 #include <linux/sched.h>
+#include <linux/sched/clock.h>
+#include <linux/time64.h>
+#if defined(CONFIG_X86_TSC) && !defined(CONFIG_UML)
+#include <asm/tsc.h>
+#endif
+#include <net/flow.h>
+#include <net/ip6_checksum.h>
+#include <net/ip6_route.h>
+#include <net/ipv6.h>
 #include <net/net_namespace.h>
+#include <net/route.h>
 #include <net/sock.h>
+#include <net/sock_reuseport.h>
 #include <net/tcp.h>
+#include <net/udp.h>
+#include <net/udp_tunnel.h>
 
 #include "shim.h"
+
+/* Only that it is not 0 matters, as in WireGuard. */
+#define KSF_SHIM_ENCAP 1
+
+/* Received data is read at the kernel's own address of its page. */
+static_assert(!IS_ENABLED(CONFIG_HIGHMEM));
 
 void ksf_shim_get_callbacks(struct sock *sk, struct ksf_shim_callbacks *callbacks)
 {
@@ -41,6 +61,142 @@ void ksf_shim_unlock_user_data(struct sock *sk)
 	read_unlock_bh(&sk->sk_callback_lock);
 }
 
+void ksf_shim_lock_sock(struct sock *sk)
+{
+	lock_sock(sk);
+}
+
+void ksf_shim_release_sock(struct sock *sk)
+{
+	release_sock(sk);
+}
+
+void ksf_shim_set_v6only(struct sock *sk, bool v6only)
+{
+	sk->sk_ipv6only = v6only;
+}
+
+int ksf_shim_reuseport_slot(struct sock *sk)
+{
+	struct sock_reuseport *reuse;
+	int i, slot = -1;
+
+	rcu_read_lock();
+	reuse = rcu_dereference(sk->sk_reuseport_cb);
+	for (i = 0; reuse && i < READ_ONCE(reuse->num_socks); i++) {
+		if (READ_ONCE(reuse->socks[i]) == sk)
+			slot = i;
+	}
+	rcu_read_unlock();
+	return slot;
+}
+
+static void ksf_shim_tcp_limit_buffers(struct sock *sk, u32 bytes)
+{
+	if (unlikely(sk->sk_rcvbuf > bytes)) {
+		sk->sk_userlocks |= SOCK_RCVBUF_LOCK;
+		WRITE_ONCE(sk->sk_rcvbuf, max_t(u32, bytes, SOCK_MIN_RCVBUF));
+	}
+	if (unlikely(sk->sk_sndbuf > bytes)) {
+		sk->sk_userlocks |= SOCK_SNDBUF_LOCK;
+		WRITE_ONCE(sk->sk_sndbuf, max_t(u32, bytes, SOCK_MIN_SNDBUF));
+	}
+}
+
+void ksf_shim_tcp_status(struct sock *sk, u32 buffer_bytes, struct ksf_shim_tcp_status *status,
+			 struct ksf_shim_position *position)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	int room;
+
+	ksf_shim_tcp_limit_buffers(sk, buffer_bytes);
+	room = READ_ONCE(sk->sk_sndbuf) - READ_ONCE(sk->sk_wmem_queued);
+	/* Left alone it would end TCP's fast path, and reading, for ever. */
+	if (unlikely(tp->urg_data))
+		WRITE_ONCE(tp->urg_data, 0);
+	status->unread = tcp_inq(sk);
+	status->room = max(room, 0);
+	status->memory = atomic_read(&sk->sk_rmem_alloc) + READ_ONCE(sk->sk_wmem_queued);
+	status->error = READ_ONCE(sk->sk_err);
+	/* The window that is announced is about half of the buffer. */
+	status->crowded = atomic_read(&sk->sk_rmem_alloc) >= READ_ONCE(sk->sk_rcvbuf) / 4;
+	status->finished = (1 << sk->sk_state) & (TCPF_CLOSE | TCPF_FIN_WAIT2 | TCPF_TIME_WAIT);
+	status->receive_shutdown = sk->sk_shutdown & RCV_SHUTDOWN;
+	status->sent_all = tcp_rtx_and_write_queues_empty(sk);
+
+	position->skb = status->unread ? tcp_recv_skb(sk, tp->copied_seq, &position->offset) : NULL;
+	if (position->skb) {
+		position->end = position->skb->len;
+		ksf_shim_skb_run(position->skb, position->offset, &position->run);
+	}
+}
+
+struct sk_buff *ksf_shim_tcp_first(struct sock *sk, u32 *offset)
+{
+	return tcp_recv_skb(sk, tcp_sk(sk)->copied_seq, offset);
+}
+
+struct sk_buff *ksf_shim_tcp_next(struct sock *sk, struct sk_buff *skb, u32 *offset)
+{
+	u32 seq = TCP_SKB_CB(skb)->seq + skb->len;
+
+	/* Segments may overlap. */
+	skb_queue_walk_from(&sk->sk_receive_queue, skb) {
+		*offset = seq - TCP_SKB_CB(skb)->seq;
+		if (*offset < skb->len)
+			return skb;
+	}
+	return NULL;
+}
+
+static int ksf_shim_tcp_send(struct sock *sk, struct msghdr *msg, size_t len, struct page_frag *frag)
+{
+	int sent;
+
+	/*
+	 * Without a fragment of its own, each connection would keep one of 32 KiB; that of the current task is not to be
+	 * touched in softirq. So all connections of a core share one, which each borrows under its lock.
+	 */
+	sk->sk_frag = *frag;
+	sent = tcp_sendmsg_locked(sk, msg, len);
+	*frag = sk->sk_frag;
+	sk->sk_frag.page = NULL;
+	return sent;
+}
+
+int ksf_shim_tcp_send_bytes(struct sock *sk, const void *data, size_t len, int flags, struct page_frag *frag)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | flags };
+	struct kvec vec = { .iov_base = (void *)data, .iov_len = len };
+
+	iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &vec, 1, len);
+	return ksf_shim_tcp_send(sk, &msg, len, frag);
+}
+
+int ksf_shim_tcp_send_pages(struct sock *sk, const struct bio_vec *pages, unsigned int count, size_t len, int flags,
+			    struct page_frag *frag)
+{
+	struct msghdr msg = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_SPLICE_PAGES | flags };
+
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, pages, count, len);
+	return ksf_shim_tcp_send(sk, &msg, len, frag);
+}
+
+void ksf_shim_tcp_prepare_release(struct sock *sk)
+{
+	/* tcp_fin_time() is the larger of the two, and __tcp_close() compares it with TCP_TIMEWAIT_LEN. */
+	WRITE_ONCE(tcp_sk(sk)->linger2, TCP_TIMEWAIT_LEN);
+	inet_csk(sk)->icsk_rto = min_t(u32, inet_csk(sk)->icsk_rto, TCP_TIMEWAIT_LEN / 4);
+}
+
+bool ksf_shim_tcp_want_room(struct sock *sk)
+{
+	set_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+	/* Pairs with the barrier of tcp_check_space(). */
+	smp_mb__after_atomic();
+	return sk_stream_is_writeable(sk);
+}
+
 bool ksf_shim_take_write_space(struct sock *sk)
 {
 	struct socket *sock = READ_ONCE(sk->sk_socket);
@@ -51,14 +207,348 @@ bool ksf_shim_take_write_space(struct sock *sk)
 	return true;
 }
 
-bool ksf_shim_send_queue_empty(struct sock *sk)
+bool ksf_shim_may_serve_inline(struct sock *sk)
 {
-	bool empty;
+	return in_serving_softirq() && !sock_owned_by_user_nocheck(sk);
+}
 
+void ksf_shim_tcp_prepare_listener(struct sock *sk, u32 receive_bytes)
+{
 	lock_sock(sk);
-	empty = tcp_rtx_and_write_queues_empty(sk);
+	/* Sent also in softirq, where one must not sleep for memory nor use what belongs to the interrupted task. */
+	sk->sk_allocation = GFP_ATOMIC;
+	sk->sk_use_task_frag = false;
+	/* Urgent data is data like any other (RFC 6093). */
+	sock_set_flag(sk, SOCK_URGINLINE);
+	/* Grows with what is read; a peer that is not read from yet takes no more than this. */
+	WRITE_ONCE(sk->sk_rcvbuf, receive_bytes);
 	release_sock(sk);
-	return empty;
+	sock_set_keepalive(sk);
+	tcp_sock_set_nodelay(sk);
+}
+
+void ksf_shim_page_frag_free(struct page_frag *frag)
+{
+	if (frag->page)
+		put_page(frag->page);
+	frag->page = NULL;
+}
+
+void ksf_shim_skb_run(const struct sk_buff *skb, u32 offset, struct ksf_shim_run *run)
+{
+	const struct sk_buff *part;
+	u32 start = skb_headlen(skb);
+	int i;
+
+	run->page = NULL;
+	if (offset < start) {
+		run->data = skb->data + offset;
+		run->len = start - offset;
+		return;
+	}
+	run->len = 0;
+	if (!skb_frags_readable(skb))
+		return;
+	for (i = 0; i < skb_shinfo(skb)->nr_frags; i++) {
+		const skb_frag_t *frag = &skb_shinfo(skb)->frags[i];
+		u32 size = skb_frag_size(frag);
+
+		if (offset - start < size) {
+			run->data = (u8 *)skb_frag_address(frag) + (offset - start);
+			run->len = size - (offset - start);
+			run->page = skb_frag_page(frag);
+			run->page_offset = skb_frag_off(frag) + (offset - start);
+			return;
+		}
+		start += size;
+	}
+	skb_walk_frags(skb, part) {
+		if (offset - start < part->len) {
+			ksf_shim_skb_run(part, offset - start, run);
+			return;
+		}
+		start += part->len;
+	}
+}
+
+void ksf_shim_consume_skb(struct sk_buff *skb)
+{
+	consume_skb(skb);
+}
+
+void ksf_shim_drop_skb(struct sk_buff *skb)
+{
+	kfree_skb(skb);
+}
+
+u32 ksf_shim_skb_len(const struct sk_buff *skb)
+{
+	return skb->len;
+}
+
+u32 ksf_shim_skb_truesize(const struct sk_buff *skb)
+{
+	return skb->truesize;
+}
+
+void ksf_shim_get_page(struct page *page)
+{
+	get_page(page);
+}
+
+void ksf_shim_put_page(struct page *page)
+{
+	put_page(page);
+}
+
+void ksf_shim_udp_attach(struct sock *sk, ksf_shim_udp_receive receive, void *user_data,
+			 void (*data_ready)(struct sock *sk))
+{
+	lock_sock(sk);
+	sk->sk_allocation = GFP_ATOMIC;
+	rcu_assign_sk_user_data(sk, user_data);
+	WRITE_ONCE(sk->sk_data_ready, data_ready);
+	WRITE_ONCE(udp_sk(sk)->encap_type, KSF_SHIM_ENCAP);
+	WRITE_ONCE(udp_sk(sk)->encap_rcv, receive);
+	udp_tunnel_encap_enable(sk);
+	release_sock(sk);
+}
+
+void ksf_shim_udp_detach(struct sock *sk, void (*data_ready)(struct sock *sk))
+{
+	lock_sock(sk);
+	WRITE_ONCE(udp_sk(sk)->encap_rcv, NULL);
+	WRITE_ONCE(sk->sk_data_ready, data_ready);
+	rcu_assign_sk_user_data(sk, NULL);
+	release_sock(sk);
+}
+
+void *ksf_shim_user_data(struct sock *sk)
+{
+	return rcu_dereference_sk_user_data(sk);
+}
+
+bool ksf_shim_udp_is_unicast(const struct sk_buff *skb)
+{
+	if (skb->pkt_type != PACKET_HOST)
+		return false;
+	if (skb->protocol == htons(ETH_P_IPV6))
+		return !ipv6_addr_is_multicast(&ipv6_hdr(skb)->daddr);
+	/* Early demultiplexing of UDP attaches no route that would not be for this host. */
+	return !ipv4_is_multicast(ip_hdr(skb)->daddr) && !ipv4_is_lbcast(ip_hdr(skb)->daddr) &&
+	       (!skb_rtable(skb) || skb_rtable(skb)->rt_type == RTN_LOCAL);
+}
+
+bool ksf_shim_udp_pull(struct sk_buff *skb)
+{
+	if (!pskb_may_pull(skb, sizeof(struct udphdr)))
+		return false;
+	__skb_pull(skb, sizeof(struct udphdr));
+	return true;
+}
+
+void ksf_shim_udp_flow(const struct sk_buff *skb, struct ksf_shim_udp_flow *flow)
+{
+	const struct udphdr *udp = udp_hdr(skb);
+
+	flow->peer_port = udp->source;
+	flow->local_port = udp->dest;
+	flow->interface = 0;
+	if (skb->protocol == htons(ETH_P_IPV6)) {
+		flow->family = AF_INET6;
+		memcpy(flow->peer, &ipv6_hdr(skb)->saddr, sizeof(struct in6_addr));
+		memcpy(flow->local, &ipv6_hdr(skb)->daddr, sizeof(struct in6_addr));
+		if (ipv6_addr_type(&ipv6_hdr(skb)->saddr) & IPV6_ADDR_LINKLOCAL)
+			flow->interface = inet6_iif(skb);
+	} else {
+		flow->family = AF_INET;
+		memcpy(flow->peer, &ip_hdr(skb)->saddr, sizeof(struct in_addr));
+		memcpy(flow->local, &ip_hdr(skb)->daddr, sizeof(struct in_addr));
+	}
+}
+
+bool ksf_shim_udp_queue_empty(struct sock *sk)
+{
+	return skb_queue_empty_lockless(&sk->sk_receive_queue) &&
+	       skb_queue_empty_lockless(&udp_sk(sk)->reader_queue);
+}
+
+/* What is in front of the payload: link, IP and UDP header. */
+#define KSF_SHIM_UDP_HEADROOM (MAX_HEADER + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
+/* What is allocated in one piece; the rest is in pages. */
+#define KSF_SHIM_UDP_LINEAR 2048
+
+struct sk_buff *ksf_shim_udp_alloc(u32 len, gfp_t gfp)
+{
+	u32 linear = min_t(u32, len, KSF_SHIM_UDP_LINEAR);
+	struct sk_buff *skb;
+	int err;
+
+	skb = alloc_skb_with_frags(KSF_SHIM_UDP_HEADROOM + linear, len - linear, PAGE_ALLOC_COSTLY_ORDER, &err, gfp);
+	if (!skb)
+		return NULL;
+	skb_reserve(skb, KSF_SHIM_UDP_HEADROOM);
+	skb_put(skb, linear);
+	skb->data_len = len - linear;
+	skb->len += len - linear;
+	return skb;
+}
+
+int ksf_shim_udp_write(struct sk_buff *skb, u32 offset, const void *data, u32 len)
+{
+	return skb_store_bits(skb, offset, data, len);
+}
+
+bool ksf_shim_udp_reusable(struct sk_buff *skb)
+{
+	return !skb_shared(skb) && !skb_has_frag_list(skb) && !skb_is_gso(skb) && !skb_zcopy(skb) &&
+	       skb_frags_readable(skb);
+}
+
+/* Frees the skb if it fails. */
+static int ksf_shim_udp_header(struct sk_buff *skb, const struct ksf_shim_udp_flow *flow, u32 ip_header)
+{
+	struct udphdr *udp;
+
+	/* Whoever else looks at a received skb, such as tcpdump, keeps the headers that it had. */
+	if (skb_cow_head(skb, LL_RESERVED_SPACE(skb_dst_dev(skb)) + ip_header + sizeof(*udp))) {
+		kfree_skb(skb);
+		return -ENOBUFS;
+	}
+	skb_push(skb, sizeof(*udp));
+	skb_reset_transport_header(skb);
+	udp = udp_hdr(skb);
+	udp->source = flow->local_port;
+	udp->dest = flow->peer_port;
+	udp->len = htons(skb->len);
+	udp->check = 0;
+	skb->ip_summed = CHECKSUM_NONE;
+	return 0;
+}
+
+static int ksf_shim_udp_send4(struct sock *sk, struct sk_buff *skb, const struct ksf_shim_udp_flow *flow)
+{
+	struct net *net = sock_net(sk);
+	struct flowi4 fl4 = {
+		.flowi4_mark = READ_ONCE(sk->sk_mark),
+		.flowi4_oif = READ_ONCE(sk->sk_bound_dev_if),
+		.flowi4_proto = IPPROTO_UDP,
+		.fl4_sport = flow->local_port,
+		.fl4_dport = flow->peer_port,
+		.flowi4_uid = sk_uid(sk),
+	};
+	struct rtable *rt;
+	struct iphdr *ip;
+	int err;
+
+	memcpy(&fl4.daddr, flow->peer, sizeof(fl4.daddr));
+	memcpy(&fl4.saddr, flow->local, sizeof(fl4.saddr));
+	security_sk_classify_flow(sk, flowi4_to_flowi_common(&fl4));
+	rt = ip_route_output_flow(net, &fl4, sk);
+	if (IS_ERR(rt)) {
+		kfree_skb(skb);
+		return PTR_ERR(rt);
+	}
+	/* A broadcast address would multiply what one datagram asked for. */
+	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST)) {
+		ip_rt_put(rt);
+		kfree_skb(skb);
+		return -EACCES;
+	}
+	skb_dst_set(skb, &rt->dst);
+	err = ksf_shim_udp_header(skb, flow, sizeof(*ip));
+	if (err)
+		return err;
+	udp_set_csum(false, skb, fl4.saddr, fl4.daddr, skb->len);
+
+	skb_push(skb, sizeof(*ip));
+	skb_reset_network_header(skb);
+	ip = ip_hdr(skb);
+	*(__be16 *)ip = htons((4 << 12) | (5 << 8) | READ_ONCE(inet_sk(sk)->tos));
+	ip->ttl = ip4_dst_hoplimit(&rt->dst);
+	ip->protocol = IPPROTO_UDP;
+	ip->saddr = fl4.saddr;
+	ip->daddr = fl4.daddr;
+	/* As __ip_make_skb(): what has to be fragmented may be. */
+	if (skb->len <= dst_mtu(&rt->dst) && ip_dont_fragment(sk, &rt->dst)) {
+		ip->frag_off = htons(IP_DF);
+		ip->id = 0;
+	} else {
+		ip->frag_off = 0;
+		skb->ignore_df = 1;
+		__ip_select_ident(net, ip, 1);
+	}
+	skb->protocol = htons(ETH_P_IP);
+	skb->priority = READ_ONCE(sk->sk_priority);
+	skb->mark = READ_ONCE(sk->sk_mark);
+	return ip_local_out(net, sk, skb);
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+static int ksf_shim_udp_send6(struct sock *sk, struct sk_buff *skb, const struct ksf_shim_udp_flow *flow)
+{
+	struct net *net = sock_net(sk);
+	struct flowi6 fl6 = {
+		.flowi6_mark = READ_ONCE(sk->sk_mark),
+		.flowi6_oif = flow->interface ?: READ_ONCE(sk->sk_bound_dev_if),
+		.flowi6_proto = IPPROTO_UDP,
+		.fl6_sport = flow->local_port,
+		.fl6_dport = flow->peer_port,
+		.flowi6_uid = sk_uid(sk),
+	};
+	struct dst_entry *dst;
+	int err;
+
+	memcpy(&fl6.daddr, flow->peer, sizeof(fl6.daddr));
+	memcpy(&fl6.saddr, flow->local, sizeof(fl6.saddr));
+	security_sk_classify_flow(sk, flowi6_to_flowi_common(&fl6));
+	dst = ip6_dst_lookup_flow(net, sk, &fl6, NULL);
+	if (IS_ERR(dst)) {
+		kfree_skb(skb);
+		return PTR_ERR(dst);
+	}
+	skb_dst_set(skb, dst);
+	err = ksf_shim_udp_header(skb, flow, sizeof(struct ipv6hdr));
+	if (err)
+		return err;
+	udp6_set_csum(false, skb, &fl6.saddr, &fl6.daddr, skb->len);
+	skb->ignore_df = 1;
+	return ip6_xmit(sk, skb, &fl6, READ_ONCE(sk->sk_mark), NULL, 0, READ_ONCE(sk->sk_priority));
+}
+#else
+static int ksf_shim_udp_send6(struct sock *sk, struct sk_buff *skb, const struct ksf_shim_udp_flow *flow)
+{
+	kfree_skb(skb);
+	return -EAFNOSUPPORT;
+}
+#endif
+
+int ksf_shim_udp_send(struct sock *sk, struct sk_buff *skb, const struct ksf_shim_udp_flow *flow)
+{
+	int err = -ENOBUFS;
+
+	if (refcount_read(&sk->sk_wmem_alloc) + skb->truesize > (u32)READ_ONCE(sk->sk_sndbuf))
+		goto drop;
+	skb_orphan(skb);
+	skb_scrub_packet(skb, true);
+	skb_clear_hash(skb);
+	skb_reset_redirect(skb);
+	__vlan_hwaccel_clear_tag(skb);
+	skb->encapsulation = 0;
+	skb->dev = NULL;
+	memset(skb->cb, 0, sizeof(skb->cb));
+	skb_set_owner_w(skb, sk);
+	if (flow->family == AF_INET)
+		err = ksf_shim_udp_send4(sk, skb, flow);
+	else
+		err = ksf_shim_udp_send6(sk, skb, flow);
+	err = net_xmit_eval(err);
+	if (!err)
+		__UDPX_INC_STATS(sk, UDP_MIB_OUTDATAGRAMS);
+	return err;
+drop:
+	kfree_skb(skb);
+	return err;
 }
 
 struct net *ksf_shim_current_net(void)
@@ -66,9 +556,9 @@ struct net *ksf_shim_current_net(void)
 	return current->nsproxy->net_ns;
 }
 
-void ksf_shim_set_dual_stack(struct sock *sk)
+u32 ksf_shim_net_inum(const struct net *net)
 {
-	sk->sk_ipv6only = false;
+	return net->ns.inum;
 }
 
 void ksf_shim_prepare_to_sleep(void)
@@ -81,12 +571,78 @@ void ksf_shim_finish_sleep(void)
 	__set_current_state(TASK_RUNNING);
 }
 
-bool ksf_shim_cpu_online(unsigned int cpu)
-{
-	return cpu_online(cpu);
-}
-
 void ksf_shim_cond_resched(void)
 {
 	cond_resched();
+}
+
+void ksf_shim_local_bh_disable(void)
+{
+	local_bh_disable();
+}
+
+void ksf_shim_local_bh_enable(void)
+{
+	local_bh_enable();
+}
+
+#if defined(CONFIG_X86_TSC) && !defined(CONFIG_UML)
+u64 ksf_shim_ticks(void)
+{
+	return rdtsc();
+}
+
+u64 ksf_shim_ticks_per_ms(void)
+{
+	return tsc_khz;
+}
+#else
+u64 ksf_shim_ticks(void)
+{
+	return local_clock();
+}
+
+u64 ksf_shim_ticks_per_ms(void)
+{
+	return NSEC_PER_MSEC;
+}
+#endif
+
+u32 ksf_shim_softirq_run(void)
+{
+	return __this_cpu_read(kstat.softirqs[NET_RX_SOFTIRQ]);
+}
+
+void ksf_shim_cpu_relax(void)
+{
+	cpu_relax();
+}
+
+bool ksf_shim_need_resched(void)
+{
+	return need_resched();
+}
+
+int ksf_shim_bind_to_cpu(unsigned int cpu)
+{
+	return set_cpus_allowed_ptr(current, cpumask_of(cpu));
+}
+
+int ksf_shim_parse_cpus(const char *list, void (*each)(unsigned int cpu, void *data), void *data)
+{
+	cpumask_var_t mask;
+	unsigned int cpu;
+	int err;
+
+	if (!zalloc_cpumask_var(&mask, GFP_KERNEL))
+		return -ENOMEM;
+	err = cpulist_parse(list, mask);
+	if (!err && !cpumask_subset(mask, cpu_possible_mask))
+		err = -ERANGE;
+	if (!err) {
+		for_each_cpu(cpu, mask)
+			each(cpu, data);
+	}
+	free_cpumask_var(mask);
+	return err;
 }

@@ -78,6 +78,18 @@ impl<T> Turns<T> {
         }
     }
 
+    /// Begins a turn at once, without a queue, or returns [`None`] if the value is not idle.
+    ///
+    /// Any context.
+    pub(crate) fn begin_idle(&self) -> Option<Turn<'_, T>> {
+        // INVARIANT: Only one caller can move the state from idle to running.
+        // ORDERING: An acquire, to come after the `Full` with which the turn before ended.
+        self.state
+            .cmpxchg(IDLE, RUNNING, Acquire)
+            .is_ok()
+            .then_some(Turn { turns: self })
+    }
+
     /// Begins the turn of a value that came off its queue, or returns [`None`] if it is not queued.
     pub(crate) fn begin(&self) -> Option<Turn<'_, T>> {
         // INVARIANT: Only one caller can move the state from queued to running.
@@ -162,6 +174,20 @@ mod tests {
         let turn = turns.begin().ok_or(EINVAL)?;
         assert!(!turn.end(false));
         assert!(turns.begin().is_none());
+        Ok(())
+    }
+
+    #[test]
+    fn an_idle_value_needs_no_queue() -> Result {
+        let turns = Turns::new(());
+        let turn = turns.begin_idle().ok_or(EINVAL)?;
+        assert!(turns.begin_idle().is_none());
+        assert!(turns.begin().is_none());
+        assert!(!turns.wake());
+        assert!(turn.end(false));
+        assert!(turns.begin_idle().is_none());
+        assert!(!turns.begin().ok_or(EINVAL)?.end(false));
+        assert!(turns.begin_idle().is_some());
         Ok(())
     }
 

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Packets.
+//!
+//! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
+
+use super::bindings;
+use core::{
+    mem,
+    ptr::NonNull, //
+};
+use kernel::{
+    error::to_result,
+    prelude::*, //
+};
+
+/// A packet of which this value is the only owner. Dropping it counts as a drop for tools such as `dropwatch`.
+///
+/// # Invariants
+///
+/// `skb` is valid, and this value owns the one reference to it.
+pub(crate) struct Skb {
+    skb: NonNull<bindings::sk_buff>,
+}
+
+// SAFETY: An skb belongs to no thread.
+unsafe impl Send for Skb {}
+
+impl Skb {
+    /// Takes an skb over.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is valid, and the caller gives up the one reference to it.
+    pub(super) unsafe fn from_raw(skb: NonNull<bindings::sk_buff>) -> Self {
+        // INVARIANT: By the requirement of this function.
+        Self { skb }
+    }
+
+    /// Makes an skb for a datagram of `len` bytes of zeroes or of what was there before: they have to be written.
+    ///
+    /// Any context; process context with `may_sleep`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOBUFS` when memory is short.
+    pub(crate) fn new_datagram(len: usize, may_sleep: bool) -> Result<Self> {
+        let len = u32::try_from(len)?;
+        // SAFETY: Any length will do, and the flags fit the context.
+        let skb = unsafe { bindings::ksf_shim_udp_alloc(len, gfp(may_sleep)) };
+        let skb = NonNull::new(skb).ok_or(Error::from_errno(-(bindings::ENOBUFS as i32)))?;
+        // INVARIANT: It was made just now.
+        Ok(Self { skb })
+    }
+
+    /// Makes another skb with the same data. The data is no longer to be written to.
+    ///
+    /// # Safety
+    ///
+    /// `skb` is valid. The context allows to sleep, with `may_sleep`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) unsafe fn clone_of(
+        skb: NonNull<bindings::sk_buff>,
+        may_sleep: bool,
+    ) -> Result<Self> {
+        // SAFETY: By the requirement of this function.
+        let clone = unsafe { bindings::skb_clone(skb.as_ptr(), gfp(may_sleep)) };
+        // INVARIANT: It was made just now.
+        Ok(Self {
+            skb: NonNull::new(clone).ok_or(ENOMEM)?,
+        })
+    }
+
+    /// Writes `bytes` at `offset` of the payload.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` when they do not fit.
+    pub(crate) fn write(&mut self, offset: usize, bytes: &[u8]) -> Result {
+        let offset = u32::try_from(offset)?;
+        let len = u32::try_from(bytes.len())?;
+        // SAFETY: The skb is valid and nobody else uses it; C checks the range.
+        to_result(unsafe {
+            bindings::ksf_shim_udp_write(self.as_ptr(), offset, bytes.as_ptr().cast(), len)
+        })
+    }
+
+    /// How many bytes of payload there are.
+    pub(crate) fn len(&self) -> usize {
+        // SAFETY: The skb is valid.
+        unsafe { bindings::ksf_shim_skb_len(self.as_ptr()) as usize }
+    }
+
+    /// How much memory it takes.
+    pub(crate) fn truesize(&self) -> usize {
+        // SAFETY: The skb is valid.
+        unsafe { bindings::ksf_shim_skb_truesize(self.as_ptr()) as usize }
+    }
+
+    /// Frees a packet that was served.
+    ///
+    /// Any context but hard interrupts.
+    pub(crate) fn consume(self) {
+        // SAFETY: The reference is given up.
+        unsafe { bindings::ksf_shim_consume_skb(self.into_raw()) };
+    }
+
+    /// Returns the skb for C.
+    pub(super) fn as_ptr(&self) -> *mut bindings::sk_buff {
+        self.skb.as_ptr()
+    }
+
+    /// Gives the reference to the caller.
+    pub(super) fn into_raw(self) -> *mut bindings::sk_buff {
+        let skb = self.as_ptr();
+        mem::forget(self);
+        skb
+    }
+}
+
+/// With which flags memory is allocated.
+fn gfp(may_sleep: bool) -> bindings::gfp_t {
+    if may_sleep {
+        bindings::GFP_KERNEL
+    } else {
+        bindings::GFP_ATOMIC
+    }
+}
+
+impl Drop for Skb {
+    fn drop(&mut self) {
+        // SAFETY: By the invariants the reference is ours.
+        unsafe { bindings::ksf_shim_drop_skb(self.as_ptr()) };
+    }
+}
