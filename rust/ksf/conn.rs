@@ -2,350 +2,433 @@
 
 //! One socket and what is done with it, a turn at a time.
 //!
-//! A connection's callbacks only wake it, and put it on the list of the worker of the current CPU if it is on none. The
-//! worker then has the connection's turn: it alone receives, serves and sends. A listener is served the same way.
-//!
-//! A worker never waits for a peer. When a peer does not take its replies, the connection stops receiving until there
-//! is room to send, so that the peer's window closes.
+//! A socket's callbacks only wake it, and put it on the list of the worker of the current CPU if it is on none; or, where that
+//! is allowed, take its turn at once, in softirq. Who has the turn alone receives, serves and sends. Connections, listeners
+//! and UDP sockets are all served this way.
 
 use crate::{
+    gate::GateGuard,
+    listener::Listener,
+    params::Serve,
+    peer_stream::{
+        Next, //
+        PeerStream,
+    },
     pool::{
-        Pool,
-        Scratch, //
+        Cx,
+        Inline, //
     },
-    service::Replies,
-    svc::{
-        GateGuard,
-        Shared, //
+    port::Port,
+    service::CloseReason,
+    stats::{
+        Core,
+        Counter,
+        Slot, //
     },
+    svc::Shared,
     sys::{
-        list::Linked,
-        socket::{
+        clock::{
             self,
-            Attached,
-            Events,
-            Socket, //
+            Ticks, //
         },
-        turns::Turns, //
+        list::Linked,
+        once::Once64,
+        tcp::{
+            self,
+            Locked, //
+        },
+        trace,
+        turns::{
+            Turn,
+            Turns, //
+        },
+        udp::{
+            self,
+            Arrived, //
+        }, //
     }, //
 };
-use core::mem;
+use core::{
+    mem,
+    net::SocketAddr, //
+};
 use kernel::{
+    cpu::CpuId,
     prelude::*,
     sync::{
         atomic::{
             Acquire,
             Atomic,
-            Release, //
+            Full,
+            Relaxed, //
         },
         Arc,
         ArcBorrow, //
     }, //
 };
 
-/// How often a turn receives, or accepts, before other connections have theirs.
-const TURN_BUDGET: usize = 16;
-
-/// What a service does with one connection, whatever the service.
-pub(crate) trait Stream: Send {
-    /// See [`Service::stream()`](crate::Service::stream()).
-    fn stream(&mut self, received: &[u8], replies: &mut Replies<'_>) -> Result;
-}
-
-/// A connection or a listener.
+/// A socket of a service.
 pub(crate) struct Conn {
     turns: Turns<State>,
-    /// Set once, before the wake-up that makes a turn look at it.
-    closing: Atomic<bool>,
-    pool: Arc<Pool>,
+    /// A [`Closing`], or 0. Set before the wake-up that makes a turn look at it.
+    closing: Atomic<u32>,
+    /// When it was queued: [`Ticks`].
+    woken: Once64,
+    pub(crate) info: Info,
+    pub(crate) shared: Arc<Shared>,
     /// The last to be dropped: the service may be freed, and its module unloaded, afterwards.
     _gate: GateGuard,
 }
 
 /// What only the turn touches.
-enum State {
-    /// Nobody is told of the socket's events yet.
-    New(Socket, Role),
-    /// In service.
-    Open(Attached<Linked<Conn>>, Role),
-    /// Nothing is left to do.
+pub(crate) enum State {
+    /// To accept connections.
+    Listener(Listener),
+    /// To serve a peer.
+    Stream(PeerStream),
+    /// To serve datagrams.
+    Port(Port),
+    /// Nothing is left to do, or nothing was begun.
     Closed,
 }
 
-/// What a socket is there for.
-pub(crate) struct Role {
-    kind: Kind,
-    /// The service, and where this connection is among those of it.
-    shared: Arc<Shared>,
-    slot: usize,
+/// What is asked of a connection from outside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// To close for this reason, with what was sent acknowledged by the peer first.
+    Gently(CloseReason),
+    /// To close at once.
+    Abort(CloseReason),
 }
 
-enum Kind {
-    /// To accept connections.
-    Listener,
-    /// To serve a peer.
-    Stream {
-        stream: KBox<dyn Stream>,
-        unsent: Unsent,
-    },
-}
+impl Closing {
+    const ABORT: u32 = 0x100;
 
-impl Role {
-    /// A listener for the service of `shared`.
-    pub(crate) fn listener(shared: &Arc<Shared>, slot: usize) -> Self {
-        Self {
-            kind: Kind::Listener,
-            shared: shared.clone(),
-            slot,
+    fn to_bits(self) -> u32 {
+        match self {
+            Self::Gently(reason) => reason as u32 + 1,
+            Self::Abort(reason) => (reason as u32 + 1) | Self::ABORT,
         }
     }
 
-    /// A connection that `stream` serves.
-    fn stream(shared: &Arc<Shared>, slot: usize, stream: KBox<dyn Stream>) -> Self {
-        Self {
-            kind: Kind::Stream {
-                stream,
-                unsent: Unsent::new(),
-            },
-            shared: shared.clone(),
-            slot,
-        }
+    fn from_bits(bits: u32) -> Option<Self> {
+        let number = (bits & !Self::ABORT).checked_sub(1)?;
+        let reason = *CloseReason::ALL.get(number as usize)?;
+        Some(if bits & Self::ABORT == 0 {
+            Self::Gently(reason)
+        } else {
+            Self::Abort(reason)
+        })
     }
 }
 
-/// How a turn ended.
-enum Next {
-    /// Wait until woken.
-    Wait,
-    /// Have another turn when the others had theirs.
-    Again,
-    /// Have another turn after a while, for something is short, and nothing will say when it no longer is.
-    Later,
-    /// Close the socket.
-    Close,
+/// What others may know of a connection. Only the turn writes to it.
+pub(crate) struct Info {
+    pub(crate) peer: Option<SocketAddr>,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) opened_ms: u64,
+    /// When something was last received or sent.
+    pub(crate) active_ms: Once64,
+    pub(crate) bytes_in: Once64,
+    pub(crate) bytes_out: Once64,
+    pub(crate) requests: Once64,
+    pub(crate) memory: Once64,
+    pub(crate) unsent: Once64,
+    pub(crate) cpu: Once64,
+    pub(crate) phase: Once64,
+    /// Something was received.
+    pub(crate) has_received: Once64,
+    /// With `serve=auto`: a worker serves it cheaper, for requests come faster than replies are read.
+    pub(crate) prefers_worker: Once64,
+}
+
+impl Info {
+    /// What `phase` may be: in service; waiting for room to send; waiting for the peer to acknowledge the end.
+    pub(crate) const PHASES: [&'static str; 3] = ["open", "blocked", "closing"];
+    pub(crate) const OPEN: u64 = 0;
+    pub(crate) const BLOCKED: u64 = 1;
+    pub(crate) const CLOSING: u64 = 2;
+
+    fn new(peer: Option<SocketAddr>, local: Option<SocketAddr>) -> Self {
+        let now = clock::coarse_ms();
+        Self {
+            peer,
+            local,
+            opened_ms: now,
+            active_ms: Once64::new(now),
+            bytes_in: Once64::new(0),
+            bytes_out: Once64::new(0),
+            requests: Once64::new(0),
+            memory: Once64::new(0),
+            unsent: Once64::new(0),
+            cpu: Once64::new(u64::from(CpuId::current().as_u32())),
+            phase: Once64::new(Self::OPEN),
+            has_received: Once64::new(0),
+            prefers_worker: Once64::new(0),
+        }
+    }
+
+    /// Returns how many bytes were received and sent.
+    fn bytes(&self) -> (u64, u64) {
+        (self.bytes_in.get(), self.bytes_out.get())
+    }
 }
 
 impl Conn {
-    /// Creates a connection, or a listener, of `socket`. It starts when it is woken first.
+    /// Creates a socket's place, without the socket.
     ///
     /// Process context.
-    pub(crate) fn new(socket: Socket, role: Role) -> Result<Arc<Linked<Self>>> {
-        let pool = role.shared.pool.clone();
-        let gate = role.shared.gate.enter();
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        peer: Option<SocketAddr>,
+        local: Option<SocketAddr>,
+    ) -> Result<Arc<Linked<Self>>> {
         let conn = Self {
-            turns: Turns::new(State::New(socket, role)),
-            closing: Atomic::new(false),
-            pool,
-            _gate: gate,
+            turns: Turns::new(State::Closed),
+            closing: Atomic::new(0),
+            woken: Once64::new(0),
+            info: Info::new(peer, local),
+            shared: shared.clone(),
+            _gate: shared.gate.enter(),
         };
         Ok(Arc::new(Linked::new(conn), GFP_KERNEL)?)
+    }
+
+    fn closing(&self) -> Option<Closing> {
+        Closing::from_bits(self.closing.load(Acquire))
     }
 }
 
 impl Linked<Conn> {
+    /// Gives a connection what it is there for, and has a worker look at it, for what came before its callbacks were there.
+    ///
+    /// Process context. To be called before anybody else knows of the connection; `make` may make it known.
+    pub(crate) fn start(this: Arc<Self>, make: impl FnOnce(&Arc<Self>) -> Result<State>) -> Result {
+        // Whoever wakes it from now on waits for the end of this turn.
+        let mut turn = this.turns.begin_idle().ok_or(EBUSY)?;
+        let result = make(&this).map(|state| *turn = state);
+        if turn.end(true) {
+            Self::queue(this.as_arc_borrow());
+        }
+        result
+    }
+
     /// Asks for the socket to be closed.
     ///
     /// Any context.
-    pub(crate) fn close(this: ArcBorrow<'_, Self>) {
-        this.closing.store(true, Release);
+    pub(crate) fn close(this: ArcBorrow<'_, Self>, closing: Closing) {
+        // What is to be aborted stays so.
+        let mut before = this.closing.load(Relaxed);
+        while before & Closing::ABORT == 0 {
+            // ORDERING: A release, for the turn that it is to be seen by.
+            match this.closing.cmpxchg(before, closing.to_bits(), Full) {
+                Ok(_) => break,
+                Err(now) => before = now,
+            }
+        }
         Self::wake(this);
+    }
+
+    /// Asks for a turn.
+    ///
+    /// Any context.
+    pub(crate) fn wake(this: ArcBorrow<'_, Self>) {
+        if this.turns.wake() {
+            Self::queue(this);
+        }
+    }
+
+    /// Puts a connection that is to be queued on the list of the worker of the current CPU.
+    fn queue(this: ArcBorrow<'_, Self>) {
+        this.woken.set(Ticks::now().to_bits());
+        this.shared.pool.queue(this.into());
+    }
+
+    /// As [`start()`](Self::start()), but has the first turn right here. Returns the connection if it is to be run again
+    /// after a while.
+    ///
+    /// Process context, in the worker.
+    pub(crate) fn start_and_run(
+        this: Arc<Self>,
+        make: impl FnOnce(&Arc<Self>, &mut Cx<'_>) -> State,
+        cx: &mut Cx<'_>,
+    ) -> Option<Arc<Self>> {
+        let mut turn = this.turns.begin_idle()?;
+        *turn = make(&this, cx);
+        let measure = Measure::start(&this, Ticks::now(), 0);
+        Self::run_turn(&this, turn, measure, cx).then_some(this)
     }
 
     /// Has the turn of a connection that came off a worker's list. Returns the connection if it is to be run again
     /// after a while.
     ///
     /// Process context, in the worker.
-    pub(crate) fn run(this: Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
-        let mut turn = this.turns.begin()?;
-        let state = mem::replace(&mut *turn, State::Closed);
-        let (state, next) = Self::step(&this, state, scratch);
-        *turn = state;
-        let is_queued = turn.end(matches!(next, Next::Again));
+    pub(crate) fn run(this: Arc<Self>, cx: &mut Cx<'_>) -> Option<Arc<Self>> {
+        let turn = this.turns.begin()?;
+        let now = Ticks::now();
+        let delay = clock::ticks_to_ns(now.since(Ticks::from_bits(this.woken.get())));
+        Self::run_turn(&this, turn, Measure::start(&this, now, delay), cx).then_some(this)
+    }
+
+    /// Has a turn in a worker. Returns whether to have the next one after a while.
+    fn run_turn(
+        this: &Arc<Self>,
+        mut turn: Turn<'_, State>,
+        measure: Measure,
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        let core = this.shared.stats.core(cx.slot);
+        cx.start = measure.start;
+        core.count(Counter::TurnsWorker);
+        if measure.delay != 0 {
+            core.queue_delay(measure.delay);
+        }
+        let closing = this.closing();
+        let (next, what) = match &mut *turn {
+            State::Closed => (Next::Wait, c"closed"),
+            State::Listener(_) | State::Port(_) if closing.is_some() => {
+                (Next::Close(CloseReason::Stop), c"closed")
+            }
+            State::Listener(listener) => (listener.turn(this, cx), c"listener"),
+            State::Port(port) => (port.turn(&this.shared, cx), c"datagrams"),
+            State::Stream(stream) => (stream.turn(this, closing, cx), c"stream"),
+        };
+        if let Next::Close(reason) | Next::Abort(reason) = next {
+            let is_abort = matches!(next, Next::Abort(_));
+            match mem::replace(&mut *turn, State::Closed) {
+                State::Stream(stream) => stream.close(this, reason, is_abort, core),
+                state => drop(state),
+            }
+        }
+        measure.end(this, core, what, false);
+        let is_queued = turn.end(matches!(next, Next::Again | Next::Later));
         if let Next::Later = next {
-            // Not at once even if it was woken meanwhile: TCP itself announces room when it finds none.
-            return Some(this);
+            // Not at once even if it was woken meanwhile: TCP itself announces room when it finds none. It stays queued
+            // for so long, so that nobody who wakes it puts it on another list.
+            return true;
         }
         if is_queued {
-            this.pool.queue(this.clone());
+            Self::queue(this.as_arc_borrow());
         }
-        None
+        false
     }
 
-    /// Has the turn of a connection that [`run()`](Self::run) returned, after a while.
-    ///
-    /// As [`run()`](Self::run).
-    pub(crate) fn run_delayed(this: Arc<Self>, scratch: &mut Scratch) -> Option<Arc<Self>> {
-        // If it was woken meanwhile it is queued already, but on no list: it was held here, and the list refused it.
-        let _ = this.turns.wake();
-        Self::run(this, scratch)
-    }
-
-    /// Does what there is to do within the budget. Returns the state after it, and when there is more to do.
-    fn step(this: &Arc<Self>, state: State, scratch: &mut Scratch) -> (State, Next) {
-        let (socket, mut role) = match state {
-            _ if this.closing.load(Acquire) => {
-                state.close();
-                return (State::Closed, Next::Wait);
-            }
-            // What came before the callbacks were there is found in this first turn.
-            State::New(socket, role) => (socket.attach(this.clone()), role),
-            State::Open(socket, role) => (socket, role),
-            State::Closed => return (State::Closed, Next::Wait),
+    /// Returns what is needed to have a turn in softirq, if that may be.
+    fn begin_inline(this: &ArcBorrow<'_, Self>, with: impl FnOnce(&mut Inline) -> bool) -> bool {
+        let shared = &this.shared;
+        let is_allowed = match shared.params.serve() {
+            Serve::Auto => this.info.prefers_worker.get() == 0,
+            Serve::Inline => true,
+            Serve::Worker => false,
         };
-        let next = match &mut role.kind {
-            Kind::Listener => accept_all(&socket, &role.shared),
-            Kind::Stream { stream, unsent } => serve(&socket, &mut **stream, unsent, scratch),
-        };
-        let state = State::Open(socket, role);
-        if let Next::Close = next {
-            state.close();
-            return (State::Closed, Next::Wait);
+        if shared.may_sleep || !is_allowed {
+            return false;
         }
-        (state, next)
+        shared.pool.with_inline(with).unwrap_or(false)
     }
 }
 
-impl Events for Linked<Conn> {
-    fn wake(this: ArcBorrow<'_, Self>) {
-        if this.turns.wake() {
-            this.pool.queue(this.into());
-        }
-    }
+/// Measures a turn.
+struct Measure {
+    start: Ticks,
+    delay: u64,
+    /// What had been received and sent before, if somebody looks.
+    before: Option<(u64, u64)>,
 }
 
-impl State {
-    /// Closes the socket, then gives up what the service kept, then the place among its connections.
-    fn close(self) {
-        let role = match self {
-            State::New(socket, role) => {
-                drop(socket);
-                role
-            }
-            State::Open(socket, role) => {
-                drop(socket);
-                role
-            }
-            State::Closed => return,
-        };
-        drop(role.kind);
-        role.shared.conns.remove(role.slot);
-    }
-}
-
-/// Accepts what has connected.
-fn accept_all(listener: &Socket, shared: &Arc<Shared>) -> Next {
-    for _ in 0..TURN_BUDGET {
-        match listener.accept() {
-            Ok(socket) => open(socket, shared),
-            Err(error) if error == EAGAIN => return Next::Wait,
-            Err(error) if socket::is_aborted_connection(error) => {}
-            Err(error) if error == EINVAL => {
-                // "ss --kill" does that.
-                pr_err!("a listener was closed by somebody else, and accepts no more\n");
-                return Next::Close;
-            }
-            // Memory or files are short.
-            Err(_) => return Next::Later,
-        }
-    }
-    Next::Again
-}
-
-/// Starts to serve an accepted connection. What goes wrong ends this one alone: dropping the socket closes it.
-fn open(socket: Socket, shared: &Arc<Shared>) {
-    if shared.conns.is_full() {
-        return;
-    }
-    let stream = socket
-        .peer_address()
-        .and_then(|peer| shared.service.open(peer));
-    let Ok(stream) = stream else {
-        return;
-    };
-    let conn = shared
-        .conns
-        .insert(|slot| Conn::new(socket, Role::stream(shared, slot, stream)));
-    if let Ok(conn) = conn {
-        Linked::wake(conn.as_arc_borrow());
-    }
-}
-
-/// Receives, serves and sends.
-fn serve(
-    socket: &Socket,
-    stream: &mut dyn Stream,
-    unsent: &mut Unsent,
-    scratch: &mut Scratch,
-) -> Next {
-    for _ in 0..TURN_BUDGET {
-        match unsent.send(socket) {
-            Ok(()) => {}
-            // Without bytes under way it is not the peer that is slow, but memory that is short.
-            Err(error) if error == EAGAIN && socket.is_send_queue_empty() => return Next::Later,
-            Err(error) if error == EAGAIN => return Next::Wait,
-            Err(_) => return Next::Close,
-        }
-        let received = match socket.receive(&mut scratch.received) {
-            Ok(0) => return Next::Close,
-            Ok(len) => &scratch.received[..len],
-            Err(error) if error == EAGAIN => return Next::Wait,
-            Err(_) => return Next::Close,
-        };
-        let mut replies = Replies::new(&mut scratch.replies);
-        if stream.stream(received, &mut replies).is_err()
-            || unsent.send_or_keep(socket, replies.written()).is_err()
-        {
-            return Next::Close;
-        }
-    }
-    Next::Again
-}
-
-/// Replies that the socket had no room for.
-struct Unsent {
-    bytes: KVVec<u8>,
-    /// How many of them have been sent since.
-    sent: usize,
-}
-
-impl Unsent {
-    fn new() -> Self {
+impl Measure {
+    fn start(conn: &Conn, start: Ticks, delay: u64) -> Self {
         Self {
-            bytes: KVVec::new(),
-            sent: 0,
+            start,
+            delay,
+            before: trace::turn_is_on().then(|| conn.info.bytes()),
         }
     }
 
-    /// Sends what is left.
-    ///
-    /// # Errors
-    ///
-    /// `EAGAIN` when some of it is still left, and the errors of the connection.
-    fn send(&mut self, socket: &Socket) -> Result {
-        while self.sent < self.bytes.len() {
-            self.sent += socket.send(&self.bytes[self.sent..])?;
-        }
-        // A connection that waits for nothing keeps no memory.
-        *self = Self::new();
-        Ok(())
-    }
-
-    /// Sends `replies`, and keeps what there is no room for. Nothing else may be left.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM` when the rest cannot be kept, and the errors of the connection.
-    fn send_or_keep(&mut self, socket: &Socket, mut replies: &[u8]) -> Result {
-        while !replies.is_empty() {
-            match socket.send(replies) {
-                Ok(sent) => replies = &replies[sent..],
-                Err(error) if error == EAGAIN => {
-                    self.bytes.extend_from_slice(replies, GFP_KERNEL)?;
-                    break;
-                }
-                Err(error) => return Err(error),
+    fn end(self, conn: &Conn, core: &Core, what: &CStr, is_inline: bool) {
+        let time = clock::ticks_to_ns(Ticks::now().since(self.start));
+        core.service_time(time);
+        trace::turn(conn.shared.name, || {
+            let (bytes_in, bytes_out) = conn.info.bytes();
+            let before = self.before.unwrap_or((bytes_in, bytes_out));
+            trace::Turn {
+                what,
+                is_inline,
+                bytes_in: bytes_in.wrapping_sub(before.0),
+                bytes_out: bytes_out.wrapping_sub(before.1),
+                delay: self.delay,
+                time,
             }
+        });
+    }
+}
+
+impl tcp::Events for Linked<Conn> {
+    fn wake(this: ArcBorrow<'_, Self>) {
+        Linked::wake(this);
+    }
+
+    fn receive_inline(this: ArcBorrow<'_, Self>, locked: &mut Locked) {
+        let served = Self::begin_inline(&this, |inline| {
+            let Some(mut turn) = this.turns.begin_idle() else {
+                return false;
+            };
+            let core = this.shared.stats.core(inline.slot());
+            let measure = Measure::start(&this, Ticks::now(), 0);
+            core.count(Counter::TurnsInline);
+            let next = match &mut *turn {
+                State::Stream(stream) if this.closing().is_none() => {
+                    inline.serve(measure.start, |cx| stream.turn_inline(locked, &this, cx))
+                }
+                _ => Next::Again,
+            };
+            measure.end(&this, core, c"stream", true);
+            if turn.end(!matches!(next, Next::Wait)) {
+                Self::queue(this);
+            }
+            true
+        });
+        if !served {
+            Linked::wake(this);
         }
-        Ok(())
+    }
+}
+
+impl udp::Events for Linked<Conn> {
+    fn datagrams_queued(this: ArcBorrow<'_, Self>) {
+        Linked::wake(this);
+    }
+
+    fn datagram_arrived(this: ArcBorrow<'_, Self>, arrived: Arrived) -> Option<Arrived> {
+        if !arrived.is_unicast() {
+            let core = this.shared.stats.core(Slot::softirq(CpuId::current()));
+            core.count(Counter::DatagramsIn);
+            core.count(Counter::DroppedMulticast);
+            return None;
+        }
+        let mut arrived = Some(arrived);
+        Self::begin_inline(&this, |inline| {
+            let Some(mut turn) = this.turns.begin_idle() else {
+                return false;
+            };
+            let core = this.shared.stats.core(inline.slot());
+            let measure = Measure::start(&this, Ticks::now(), 0);
+            let next = match &mut *turn {
+                State::Port(port) if this.closing().is_none() => inline
+                    .serve(measure.start, |cx| {
+                        port.turn_inline(&mut arrived, &this.shared, cx)
+                    }),
+                _ => Next::Again,
+            };
+            if arrived.is_none() {
+                core.count(Counter::TurnsInline);
+                measure.end(&this, core, c"datagrams", true);
+            }
+            if turn.end(!matches!(next, Next::Wait)) {
+                Self::queue(this);
+            }
+            true
+        });
+        arrived
     }
 }

@@ -2,26 +2,57 @@
 
 //! ksf: network services in the kernel.
 //!
-//! A [`Service`] says what is done with what a peer sends; a [`Svc`] runs it: it accepts connections and serves each one
-//! in a kernel thread bound to the CPU where its packets arrive, without ever waiting for a peer.
+//! A [`Service`] says what is done with what a peer sends; a [`Svc`] runs it: it has a socket for each core, and serves each
+//! connection on the core where its packets arrive, in softirq or in a kernel thread bound to that core, without ever
+//! waiting for a peer.
 //!
 //! All `unsafe` code is in `sys`.
 
 use kernel::prelude::*;
 
+mod batching;
 mod conn;
+mod datagram;
+mod debug;
+mod gate;
+mod limits;
+mod listener;
+mod outgoing;
+mod params;
+mod peer_stream;
 mod pool;
+mod port;
+mod registry;
 mod service;
+mod stats;
+mod steer;
+mod stream;
 mod svc;
+mod sweep;
 mod sys;
+mod table;
 
+pub use datagram::{
+    Datagram,
+    DATAGRAM_BYTES, //
+};
+pub use params::ServiceParams;
 pub use service::{
-    Replies,
+    CloseReason,
+    Progress,
     Service,
-    STREAM_BYTES, //
+    Verdict, //
+};
+pub use stream::{
+    Stream,
+    REPLY_BYTES,
+    VIEW_BYTES, //
 };
 pub use svc::Svc;
-pub use sys::param;
+pub use sys::{
+    param,
+    softirq::SoftirqLock, //
+};
 
 module! {
     type: Ksf,
@@ -31,22 +62,45 @@ module! {
     license: "GPL",
 }
 
-struct Ksf;
-
-impl kernel::Module for Ksf {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        sys::global::init()?;
-        let pool = pool::Pool::new()?;
-        pr_info!("loaded, {} workers\n", pool.len());
-        sys::global::set_pool(Some(pool));
-        Ok(Ksf)
-    }
+/// What there is while the module is loaded. In the order in which it goes.
+struct Ksf {
+    _files: debug::Files,
+    _net: sys::netns::Registration<svc::Services>,
+    _cpus: sys::hotplug::Registration<pool::Pool>,
+    _pool: PoolGuard,
 }
 
-impl Drop for Ksf {
+/// Takes the workers away when it is dropped.
+struct PoolGuard;
+
+impl Drop for PoolGuard {
     fn drop(&mut self) {
         // No service is left, for each of them holds this module: this is the last reference, and stops the threads.
         drop(sys::global::set_pool(None));
         pr_info!("unloaded\n");
+    }
+}
+
+impl kernel::Module for Ksf {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        sys::global::init()?;
+        sys::clock::init();
+        let pool = pool::Pool::new()?;
+        sys::global::set_pool(Some(pool.clone()));
+        let guard = PoolGuard;
+        let cpus = sys::hotplug::register()?;
+        let workers = pool.active_cpus().count();
+        if workers == 0 {
+            pr_err!("none of the CPUs of parameter cpus is online\n");
+            return Err(EINVAL);
+        }
+        let ksf = Ksf {
+            _files: debug::Files::new()?,
+            _net: sys::netns::register()?,
+            _cpus: cpus,
+            _pool: guard,
+        };
+        pr_info!("loaded, {workers} workers\n");
+        Ok(ksf)
     }
 }

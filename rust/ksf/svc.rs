@@ -1,130 +1,398 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A service: its listener and its connections.
+//! A running service: its sockets and its connections.
 
 use crate::{
     conn::{
+        Closing,
         Conn,
-        Role,
-        Stream, //
+        State, //
     },
+    datagram::Datagram,
+    gate::Gate,
+    limits::{
+        Count,
+        Peers, //
+    },
+    listener::Listener,
+    params::ServiceParams,
     pool::Pool,
+    port::Port,
     service::{
-        Replies,
-        Service, //
+        CloseReason,
+        Progress,
+        Service,
+        Verdict, //
     },
+    stats::Stats,
+    steer::Order,
+    stream::Stream,
     sys::{
         global,
         list::Linked,
+        netns::{
+            Net,
+            NetExit, //
+        },
+        reuseport,
         socket::{
             self,
-            Events,
-            Socket, //
-        }, //
-    }, //
+            Sharing,
+            Socket,
+            Transport, //
+        },
+        tcp::{
+            self,
+            TcpSocket, //
+        },
+        udp, //
+    },
+    table::Table, //
 };
 use core::net::{
+    IpAddr,
     Ipv4Addr,
     Ipv6Addr,
     SocketAddr, //
 };
 use kernel::{
+    cpu::CpuId,
     new_mutex,
     prelude::*,
     sync::{
-        atomic::{
-            Atomic,
-            Full,
-            Relaxed, //
-        },
         Arc,
-        Completion,
         Mutex, //
-    }, //
+    },
+    time::Msecs, //
 };
 
-/// How many connections, listeners included, a service may have.
-const MAX_CONNS: usize = 16384;
-
-/// How many connections may wait to be accepted.
+/// How many connections may wait to be accepted, on each core.
 const BACKLOG: u16 = 4096;
 
+/// What a connection may receive before anything of it is read, in bytes; what is read makes it grow.
+const FIRST_RECEIVE_BYTES: u32 = 64 * 1024;
+
+/// How long the peers have to acknowledge the end when a service stops. Then connections are reset.
+const STOP_MS: Msecs = 500;
+
 /// A running service. Dropping it stops it, which the module of the service has to do before it ends: keep it in the
-/// module's own type, as [`kecho`](srctree/rust/kecho/main.rs) does. The network namespace that it is in lasts until then.
+/// module's own type, as [`kecho`](srctree/rust/kecho/main.rs) does.
+///
+/// The service is in the network namespace of the process that starts it, which it does not keep: when the namespace goes,
+/// the service is stopped, and stays so.
 ///
 /// When the drop is over, all its connections are closed and nothing of the service runs or will run any more. That takes
-/// no longer than the turns that workers have begun; it does not depend on the peers.
+/// half a second if a peer does not answer, and the turns that workers have begun; it does not depend on what peers do.
 pub struct Svc {
-    shared: Arc<Shared>,
-    address: SocketAddr,
+    /// Of a type that only ksf knows, so that no code of ksf is compiled into services.
+    running: KBox<dyn Running>,
+}
+
+/// A running service.
+trait Running: Send + Sync {
+    /// See [`Svc::address()`].
+    fn address(&self) -> SocketAddr;
 }
 
 impl Svc {
-    /// Serves TCP connections to `port` on all addresses, IPv6 and IPv4, of the current process's network namespace.
+    /// Starts to serve what `params` say, as `name`, which is the name of the module.
     ///
     /// Process context.
     ///
     /// # Errors
     ///
-    /// `EADDRINUSE` when something listens there already, `ENOMEM`.
-    pub fn listen<S: Service>(service: S, port: u16) -> Result<Self> {
-        let listen = |ip| Socket::listen(SocketAddr::new(ip, port), BACKLOG);
-        let socket = match listen(Ipv6Addr::UNSPECIFIED.into()) {
-            Err(error) if socket::is_unsupported_family(error) => {
-                listen(Ipv4Addr::UNSPECIFIED.into())?
-            }
-            result => result?,
-        };
-        let address = socket.local_address()?;
+    /// `EADDRINUSE` when somebody else has the port, `EADDRNOTAVAIL` when this host does not have the address, `ENOMEM`.
+    pub fn start<S: Service>(
+        name: &'static CStr,
+        service: S,
+        params: &'static ServiceParams,
+    ) -> Result<Self> {
         let service = Arc::new(service, GFP_KERNEL)?;
         let service = KBox::new(Erased { service }, GFP_KERNEL)?;
-        let pool = global::pool().ok_or(ENODEV)?;
-        let conns = Arc::pin_init(Conns::new(), GFP_KERNEL)?;
-        let shared = Arc::new(
-            Shared {
-                service,
-                conns,
-                gate: Gate::new()?,
-                pool,
-            },
-            GFP_KERNEL,
-        )?;
-        // From here on dropping the result stops what has started.
-        let svc = Self { shared, address };
-        let listener = svc
-            .shared
-            .conns
-            .insert(|slot| Conn::new(socket, Role::listener(&svc.shared, slot)))?;
-        Linked::wake(listener.as_arc_borrow());
-        Ok(svc)
+        Ok(Self {
+            running: Started::start(name, service, S::MAY_SLEEP, params)?,
+        })
     }
 
     /// Returns the address that is served.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.running.address()
     }
 }
 
-impl Drop for Svc {
+/// A service that was started. Dropping it stops it.
+struct Started {
+    shared: Arc<Shared>,
+}
+
+impl Started {
+    fn start(
+        name: &'static CStr,
+        service: KBox<dyn AnyService>,
+        may_sleep: bool,
+        params: &'static ServiceParams,
+    ) -> Result<KBox<dyn Running>> {
+        let pool = global::pool().ok_or(ENODEV)?;
+        let net = Net::current()?;
+        let address = Self::probe(net, params)?;
+        let (stats, table, peers, gate) =
+            (Stats::new()?, Table::new()?, Peers::new()?, Gate::new()?);
+        let shared = Arc::pin_init(
+            pin_init!(Shared {
+                name,
+                params,
+                may_sleep,
+                service,
+                stats,
+                conns: Count::new(),
+                table,
+                peers,
+                gate,
+                pool,
+                net,
+                address,
+                order <- new_mutex!(Order::new()),
+                sockets <- new_mutex!(KVec::new()),
+                is_stopped <- new_mutex!(false),
+            }),
+            GFP_KERNEL,
+        )?;
+        global::with_registry(|registry| registry.add(shared.clone()))?;
+        // From here on dropping the result stops what has started.
+        let started = Self { shared };
+        let started = KBox::new(started, GFP_KERNEL)?;
+        let shared = &started.shared;
+        if params.tcp() {
+            shared.start_tcp()?;
+        }
+        if params.udp() {
+            shared.start_udp()?;
+        }
+        Ok(started)
+    }
+
+    /// Finds the address to serve, and whether anybody has it. A socket that would share its port would join the group of
+    /// somebody else silently, so this is asked with one that would not.
+    fn probe(net: Net, params: &ServiceParams) -> Result<SocketAddr> {
+        let port = u16::try_from(params.port.get())?;
+        let try_ip = |ip: IpAddr| {
+            let address = SocketAddr::new(ip, port);
+            for (transport, is_served) in [
+                (Transport::Tcp, params.tcp()),
+                (Transport::Udp, params.udp()),
+            ] {
+                if is_served {
+                    Socket::bind(net, transport, address, Sharing::Alone, true)?;
+                }
+            }
+            Ok(address)
+        };
+        match try_ip(params.bind.get()) {
+            // Without IPv6 the default is all of IPv4.
+            Err(error) if socket::is_unsupported_family(error) && !params.bind.is_set() => {
+                try_ip(Ipv4Addr::UNSPECIFIED.into())
+            }
+            result => result,
+        }
+    }
+}
+
+impl Running for Started {
+    fn address(&self) -> SocketAddr {
+        self.shared.address
+    }
+}
+
+impl Drop for Started {
     fn drop(&mut self) {
-        self.shared.conns.close_all();
-        self.shared.gate.close();
-        socket::wait_for_callbacks();
+        self.shared.stop();
+        global::with_registry(|registry| registry.remove(&self.shared));
     }
 }
 
 /// What all connections of a service share.
+#[pin_data]
 pub(crate) struct Shared {
+    pub(crate) name: &'static CStr,
+    pub(crate) params: &'static ServiceParams,
+    pub(crate) may_sleep: bool,
     pub(crate) service: KBox<dyn AnyService>,
-    pub(crate) conns: Arc<Conns>,
+    pub(crate) stats: Stats,
+    pub(crate) conns: Count,
+    pub(crate) table: Table,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) gate: Gate,
     pub(crate) pool: Arc<Pool>,
+    pub(crate) net: Net,
+    pub(crate) address: SocketAddr,
+    /// The listeners in the order of their slots.
+    #[pin]
+    order: Mutex<Order>,
+    /// The listeners and UDP sockets.
+    #[pin]
+    sockets: Mutex<KVec<Arc<Linked<Conn>>>>,
+    #[pin]
+    is_stopped: Mutex<bool>,
+}
+
+impl Shared {
+    /// Opens a listener for each core.
+    fn start_tcp(self: &Arc<Self>) -> Result {
+        for cpu in self.pool.active_cpus() {
+            let socket = self.listen_again(cpu)?;
+            Linked::start(self.new_socket()?, |conn| {
+                self.add_socket(conn)?;
+                let socket = socket.attach(conn.clone(), false);
+                Ok(State::Listener(Listener::new(socket, cpu)))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Opens a UDP socket for each core.
+    fn start_udp(self: &Arc<Self>) -> Result {
+        let mut order = Order::new();
+        for cpu in self.pool.active_cpus() {
+            let socket = udp::bind(self.net, self.address, Sharing::Group, self.is_dual_stack())?;
+            order.join(cpu)?;
+            reuseport::attach(&socket, &order.program()?)?;
+            let service = self.service.new_port()?;
+            Linked::start(self.new_socket()?, |conn| {
+                self.add_socket(conn)?;
+                let socket = udp::Attached::new(socket, conn.clone());
+                Ok(State::Port(Port::new(socket, service)?))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Opens the listener of `cpu`, and steers connections to it.
+    ///
+    /// Process context. To be called while the service is not stopped, for then its namespace exists.
+    pub(crate) fn listen_again(&self, cpu: CpuId) -> Result<TcpSocket> {
+        let mut order = self.order.lock();
+        order.leave(cpu);
+        let socket = TcpSocket::listen(
+            self.net,
+            self.address,
+            Sharing::Group,
+            self.is_dual_stack(),
+            BACKLOG,
+            FIRST_RECEIVE_BYTES,
+        )?;
+        let slot = order.join(cpu)?;
+        if reuseport::slot(&socket) != Some(slot) {
+            // The kernel falls back to a hash where the program is wrong: that costs locality, and no more.
+            pr_warn!("{}: somebody else shares the port\n", self.name);
+        }
+        reuseport::attach(&socket, &order.program()?)?;
+        Ok(socket)
+    }
+
+    /// Whether IPv4 is included in the address of IPv6.
+    fn is_dual_stack(&self) -> bool {
+        self.address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    }
+
+    /// Makes the place of a listener or of a UDP socket.
+    fn new_socket(self: &Arc<Self>) -> Result<Arc<Linked<Conn>>> {
+        Conn::new(self, None, Some(self.address))
+    }
+
+    /// Has a listener or a UDP socket closed when the service is stopped.
+    fn add_socket(&self, conn: &Arc<Linked<Conn>>) -> Result {
+        Ok(self.sockets.lock().push(conn.clone(), GFP_KERNEL)?)
+    }
+
+    /// Stops the service, unless that was done before, and waits until it is.
+    ///
+    /// Process context.
+    pub(crate) fn stop(&self) {
+        let mut is_stopped = self.is_stopped.lock();
+        if *is_stopped {
+            return;
+        }
+        *is_stopped = true;
+        let gently = Closing::Gently(CloseReason::Stop);
+        for conn in core::mem::take(&mut *self.sockets.lock()) {
+            Linked::close(conn.as_arc_borrow(), gently);
+        }
+        self.table.close(gently);
+        if !self.gate.close(STOP_MS) {
+            self.table.close(Closing::Abort(CloseReason::Stop));
+            self.gate.wait();
+        }
+        tcp::wait_for_callbacks();
+    }
+}
+
+/// The services, for what happens to network namespaces.
+pub(crate) struct Services;
+
+impl NetExit for Services {
+    fn exit(net: Net) {
+        global::with_registry(|registry| {
+            for shared in registry.services().filter(|shared| shared.net == net) {
+                pr_info!("{}: stopped, for its network namespace ends\n", shared.name);
+                shared.stop();
+            }
+        });
+    }
+}
+
+/// A connection's part of `max_conns`, and its place in the table. Given back when this is dropped.
+pub(crate) struct Place {
+    shared: Arc<Shared>,
+    slot: Option<crate::table::TableSlot>,
+}
+
+impl Place {
+    /// Takes over one of [`Shared::conns`] that was taken.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: shared.clone(),
+            slot: None,
+        }
+    }
+
+    /// Adds a place in the table.
+    pub(crate) fn at(mut self, slot: crate::table::TableSlot) -> Self {
+        self.slot = Some(slot);
+        self
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.shared.table.remove(slot);
+        }
+        self.shared.conns.give_back();
+    }
 }
 
 /// A [`Service`], whatever its type.
 pub(crate) trait AnyService: Send + Sync {
     /// See [`Service::open()`].
-    fn open(&self, peer: SocketAddr) -> Result<KBox<dyn Stream>>;
+    fn open(&self, peer: SocketAddr) -> Result<KBox<dyn AnyStream>>;
+
+    /// Makes what a UDP socket is served with.
+    fn new_port(&self) -> Result<KBox<dyn AnyPort>>;
+}
+
+/// What a service does with one connection.
+pub(crate) trait AnyStream: Send {
+    /// See [`Service::stream()`].
+    fn stream(&mut self, stream: &mut Stream<'_>) -> Result<Progress>;
+
+    /// See [`Service::close()`].
+    fn close(&mut self, reason: CloseReason);
+}
+
+/// What a service does with the datagrams of one core.
+pub(crate) trait AnyPort: Send {
+    /// See [`Service::datagram()`].
+    fn datagram(&mut self, datagram: &mut Datagram<'_>) -> Result<Verdict>;
 }
 
 /// A service without its type.
@@ -133,11 +401,18 @@ struct Erased<S: Service> {
 }
 
 impl<S: Service> AnyService for Erased<S> {
-    fn open(&self, peer: SocketAddr) -> Result<KBox<dyn Stream>> {
+    fn open(&self, peer: SocketAddr) -> Result<KBox<dyn AnyStream>> {
         let conn = self.service.open(peer)?;
         let service = self.service.clone();
         let stream = KBox::new(ErasedStream { service, conn }, GFP_KERNEL)?;
         Ok(stream)
+    }
+
+    fn new_port(&self) -> Result<KBox<dyn AnyPort>> {
+        let core = S::Core::default();
+        let service = self.service.clone();
+        let port = KBox::new(ErasedPort { service, core }, GFP_KERNEL)?;
+        Ok(port)
     }
 }
 
@@ -147,157 +422,24 @@ struct ErasedStream<S: Service> {
     conn: S::Conn,
 }
 
-impl<S: Service> Stream for ErasedStream<S> {
-    fn stream(&mut self, received: &[u8], replies: &mut Replies<'_>) -> Result {
-        self.service.stream(&mut self.conn, received, replies)
+impl<S: Service> AnyStream for ErasedStream<S> {
+    fn stream(&mut self, stream: &mut Stream<'_>) -> Result<Progress> {
+        self.service.stream(&mut self.conn, stream)
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.service.close(&mut self.conn, reason);
     }
 }
 
-/// The connections of a service.
-#[pin_data]
-pub(crate) struct Conns {
-    #[pin]
-    table: Mutex<Table>,
+/// A core of a service without its type.
+struct ErasedPort<S: Service> {
+    service: Arc<S>,
+    core: S::Core,
 }
 
-struct Table {
-    slots: KVVec<Option<Arc<Linked<Conn>>>>,
-    /// The slots that are empty. Its capacity is that of `slots`, so that giving a slot back needs no memory.
-    free: KVVec<usize>,
-    /// No connection is taken in any more.
-    closed: bool,
-}
-
-impl Conns {
-    fn new() -> impl PinInit<Self> {
-        pin_init!(Self {
-            table <- new_mutex!(Table {
-                slots: KVVec::new(),
-                free: KVVec::new(),
-                closed: false,
-            }),
-        })
-    }
-
-    /// Takes in the connection that `new` makes for a slot.
-    ///
-    /// Process context.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` when the service stops, `ENFILE` when it has as many connections as it may, and those of `new`.
-    pub(crate) fn insert(
-        &self,
-        new: impl FnOnce(usize) -> Result<Arc<Linked<Conn>>>,
-    ) -> Result<Arc<Linked<Conn>>> {
-        let mut table = self.table.lock();
-        if table.closed {
-            return Err(ENODEV);
-        }
-        let slot = match table.free.last() {
-            Some(slot) => *slot,
-            None if table.slots.len() == MAX_CONNS => return Err(ENFILE),
-            None => {
-                let slot = table.slots.len();
-                table.free.reserve(slot + 1, GFP_KERNEL)?;
-                table.slots.push(None, GFP_KERNEL)?;
-                table.free.push(slot, GFP_KERNEL)?;
-                slot
-            }
-        };
-        let conn = new(slot)?;
-        table.free.pop();
-        table.slots[slot] = Some(conn.clone());
-        Ok(conn)
-    }
-
-    /// Returns whether there are as many connections as there may be.
-    ///
-    /// Process context.
-    pub(crate) fn is_full(&self) -> bool {
-        let table = self.table.lock();
-        table.free.is_empty() && table.slots.len() == MAX_CONNS
-    }
-
-    /// Gives the slot of a connection back.
-    ///
-    /// Process context.
-    pub(crate) fn remove(&self, slot: usize) {
-        let mut table = self.table.lock();
-        let conn = table.slots.get_mut(slot).and_then(Option::take);
-        if conn.is_some() && table.free.push_within_capacity(slot).is_err() {
-            kernel::pr_warn_once!("a connection's slot was lost\n");
-        }
-        drop(table);
-        // Possibly the last reference, which must not be dropped under the lock.
-        drop(conn);
-    }
-
-    /// Closes all connections, and takes in no more.
-    fn close_all(&self) {
-        let mut table = self.table.lock();
-        table.closed = true;
-        for conn in table.slots.iter().flatten() {
-            Linked::close(conn.as_arc_borrow());
-        }
-    }
-}
-
-/// Counts who is inside of a service, so that its end can wait for them.
-pub(crate) struct Gate {
-    inner: Arc<Inside>,
-}
-
-#[pin_data]
-struct Inside {
-    /// Guards, and one until the gate is closed.
-    count: Atomic<i32>,
-    #[pin]
-    empty: Completion,
-}
-
-impl Inside {
-    fn leave(&self) {
-        if self.count.fetch_sub(1, Full) == 1 {
-            self.empty.complete_all();
-        }
-    }
-}
-
-/// Someone who is inside.
-pub(crate) struct GateGuard {
-    inner: Arc<Inside>,
-}
-
-impl Gate {
-    fn new() -> Result<Self> {
-        let inner = Arc::pin_init(
-            pin_init!(Inside {
-                count: Atomic::new(1),
-                empty <- Completion::new(),
-            }),
-            GFP_KERNEL,
-        )?;
-        Ok(Self { inner })
-    }
-
-    /// Enters, until the guard is dropped. To be called only by who is inside already, or before [`Gate::close()`].
-    pub(crate) fn enter(&self) -> GateGuard {
-        self.inner.count.add(1, Relaxed);
-        GateGuard {
-            inner: self.inner.clone(),
-        }
-    }
-
-    /// Waits until all who entered have left. To be called once.
-    fn close(&self) {
-        self.inner.leave();
-        self.inner.empty.wait_for_completion();
-    }
-}
-
-impl Drop for GateGuard {
-    fn drop(&mut self) {
-        self.inner.leave();
+impl<S: Service> AnyPort for ErasedPort<S> {
+    fn datagram(&mut self, datagram: &mut Datagram<'_>) -> Result<Verdict> {
+        self.service.datagram(&mut self.core, datagram)
     }
 }

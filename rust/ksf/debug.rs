@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What debugfs shows: in `/sys/kernel/debug/ksf/`, a line for each object, of `key=value`.
+
+use crate::{
+    conn::Info,
+    params::MEMORY_BYTES,
+    stats::{
+        text,
+        Counter, //
+    },
+    sys::{
+        clock,
+        global, //
+    }, //
+};
+use core::fmt;
+use kernel::{
+    debugfs::{
+        Dir,
+        File, //
+    },
+    prelude::*, //
+};
+
+/// The files.
+pub(crate) struct Files {
+    _files: [Pin<KBox<File<()>>>; 5],
+    _dir: Dir,
+}
+
+impl Files {
+    /// Creates the files.
+    ///
+    /// Process context.
+    pub(crate) fn new() -> Result<Self> {
+        let dir = Dir::new(c"ksf");
+        let files = [
+            KBox::pin_init(
+                dir.read_callback_file(c"services", (), &|(), f: &mut fmt::Formatter<'_>| {
+                    services(f)
+                }),
+                GFP_KERNEL,
+            )?,
+            KBox::pin_init(
+                dir.read_callback_file(c"workers", (), &|(), f: &mut fmt::Formatter<'_>| {
+                    workers(f)
+                }),
+                GFP_KERNEL,
+            )?,
+            KBox::pin_init(
+                dir.read_callback_file(c"conns", (), &|(), f: &mut fmt::Formatter<'_>| conns(f)),
+                GFP_KERNEL,
+            )?,
+            KBox::pin_init(
+                dir.read_callback_file(c"limits", (), &|(), f: &mut fmt::Formatter<'_>| limits(f)),
+                GFP_KERNEL,
+            )?,
+            KBox::pin_init(
+                dir.read_callback_file(c"peers", (), &|(), f: &mut fmt::Formatter<'_>| peers(f)),
+                GFP_KERNEL,
+            )?,
+        ];
+        Ok(Self {
+            _files: files,
+            _dir: dir,
+        })
+    }
+}
+
+fn services(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    global::with_registry(|registry| {
+        for shared in registry.services() {
+            write!(
+                f,
+                "service={} net={} bind={} port={} proto={} serve={} conns={}",
+                text(shared.name),
+                shared.net.inum(),
+                shared.address.ip(),
+                shared.address.port(),
+                shared.params.proto.word(),
+                shared.params.serve.word(),
+                shared.conns.used(),
+            )?;
+            shared.stats.show(f)?;
+            writeln!(f)?;
+        }
+        Ok(())
+    })
+}
+
+fn workers(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let Some(pool) = global::pool() else {
+        return Ok(());
+    };
+    for worker in pool.workers() {
+        let stats = &worker.stats;
+        let (inline_turns, inline_budget_ends) = worker.inline_stats();
+        writeln!(
+            f,
+            "cpu={} state={} wakeups={} turns={} polls={} poll_hits={} inline_turns={} inline_budget_ends={}",
+            worker.cpu.as_u32(),
+            if worker.is_active() { "running" } else { "parked" },
+            stats.wakeups.get(),
+            stats.turns.get(),
+            stats.polls.get(),
+            stats.poll_hits.get(),
+            inline_turns,
+            inline_budget_ends,
+        )?;
+    }
+    Ok(())
+}
+
+fn conns(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let now = clock::coarse_ms();
+    global::with_registry(|registry| {
+        for shared in registry.services() {
+            shared.table.for_each(|conn| {
+                let info = &conn.info;
+                let (Some(peer), Some(local)) = (info.peer, info.local) else {
+                    return Ok(());
+                };
+                let phase = info.phase.get() as usize;
+                writeln!(
+                    f,
+                    "service={} peer={} local={} cpu={} state={} age_ms={} idle_ms={} bytes_in={} bytes_out={} requests={} memory={} unsent={}",
+                    text(shared.name),
+                    peer,
+                    local,
+                    info.cpu.get(),
+                    Info::PHASES.get(phase).copied().unwrap_or_default(),
+                    now.saturating_sub(info.opened_ms),
+                    now.saturating_sub(info.active_ms.get()),
+                    info.bytes_in.get(),
+                    info.bytes_out.get(),
+                    info.requests.get(),
+                    info.memory.get(),
+                    info.unsent.get(),
+                )
+            })?;
+        }
+        Ok(())
+    })
+}
+
+fn limits(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if let Some(pool) = global::pool() {
+        writeln!(
+            f,
+            "scope=ksf limit=memory_bytes value={} used={} hits={}",
+            MEMORY_BYTES.get(),
+            pool.memory.used(),
+            pool.memory.hits(),
+        )?;
+    }
+    global::with_registry(|registry| {
+        for shared in registry.services() {
+            let name = text(shared.name);
+            let params = shared.params;
+            let stats = &shared.stats;
+            let mut most = [0u64; 2];
+            shared.table.for_each(|conn| {
+                let bytes = conn.info.memory.get();
+                most[0] = most[0].max(bytes);
+                Ok::<(), fmt::Error>(())
+            })?;
+            shared.peers.for_each(|_, conns, _| {
+                most[1] = most[1].max(conns);
+                Ok::<(), fmt::Error>(())
+            })?;
+            for (limit, value, used, hits) in [
+                (
+                    "max_conns",
+                    params.max_conns.get(),
+                    shared.conns.used(),
+                    stats.sum(Counter::RefusedConns),
+                ),
+                (
+                    "max_conns_per_peer",
+                    params.max_conns_per_peer.get(),
+                    most[1],
+                    stats.sum(Counter::RefusedPeerConns),
+                ),
+                (
+                    "conn_bytes",
+                    params.conn_bytes.get(),
+                    most[0],
+                    stats.sum(Counter::ClosedMemory),
+                ),
+                (
+                    "first_byte_timeout_ms",
+                    params.first_byte_timeout_ms.get(),
+                    0,
+                    stats.sum(Counter::ClosedFirstByte),
+                ),
+                (
+                    "idle_timeout_ms",
+                    params.idle_timeout_ms.get(),
+                    0,
+                    stats.sum(Counter::ClosedIdle),
+                ),
+            ] {
+                writeln!(
+                    f,
+                    "scope={name} limit={limit} value={value} used={used} hits={hits}"
+                )?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn peers(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    global::with_registry(|registry| {
+        for shared in registry.services() {
+            let name = text(shared.name);
+            shared.peers.for_each(|address, conns, refused| {
+                writeln!(
+                    f,
+                    "service={name} peer={address} conns={conns} refused={refused}"
+                )
+            })?;
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Limits: what is held is held by guards, which give it back when they are dropped.
+
+use crate::params::MEMORY_BYTES;
+use core::net::IpAddr;
+use kernel::{
+    new_mutex,
+    prelude::*,
+    rbtree::{
+        RBTree,
+        RBTreeNode, //
+    },
+    sync::{
+        atomic::{
+            Atomic,
+            Relaxed, //
+        },
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// A number of things, of which there may be so many.
+pub(crate) struct Count {
+    used: Atomic<u64>,
+}
+
+impl Count {
+    /// Creates the number 0.
+    pub(crate) fn new() -> Self {
+        Self {
+            used: Atomic::new(0),
+        }
+    }
+
+    /// Takes one more, unless there are `max`.
+    ///
+    /// Any context.
+    pub(crate) fn take(&self, max: u64) -> bool {
+        if self.used.fetch_add(1, Relaxed) < max {
+            return true;
+        }
+        self.give_back();
+        false
+    }
+
+    /// Gives one back that was taken.
+    ///
+    /// Any context.
+    pub(crate) fn give_back(&self) {
+        self.used.fetch_sub(1, Relaxed);
+    }
+
+    /// Returns how many there are.
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+}
+
+/// The memory that all connections of all services hold, in bytes.
+///
+/// What cannot be refused, for it is there already, is counted all the same: more than the limit can be held, and then
+/// nothing more is read until less is.
+pub(crate) struct Memory {
+    used: Atomic<i64>,
+    hits: Atomic<u64>,
+}
+
+impl Memory {
+    /// Creates it with nothing held.
+    pub(crate) fn new() -> Self {
+        Self {
+            used: Atomic::new(0),
+            hits: Atomic::new(0),
+        }
+    }
+
+    /// Returns how much is held.
+    pub(crate) fn used(&self) -> u64 {
+        // CAST: It is never negative when nobody is between two steps.
+        self.used.load(Relaxed).max(0) as u64
+    }
+
+    /// Returns how often something had to wait or was refused.
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.load(Relaxed)
+    }
+
+    /// Returns whether more than the limit is held.
+    ///
+    /// Any context.
+    pub(crate) fn excess(&self) -> u64 {
+        self.used().saturating_sub(MEMORY_BYTES.get())
+    }
+
+    /// Returns whether nothing more is to be read from those who hold much: they leave an eighth to the others.
+    ///
+    /// Any context.
+    pub(crate) fn is_short(&self) -> bool {
+        let max = MEMORY_BYTES.get();
+        self.used() >= max - max / 8
+    }
+
+    /// Counts that something had to wait, or was refused.
+    pub(crate) fn hit(&self) {
+        self.hits.add(1, Relaxed);
+    }
+}
+
+/// Up to how many bytes are not counted: what the packets of small requests take for a moment.
+const UNCOUNTED: usize = 4096;
+
+/// What a connection may hold in bytes and be served even when memory is short.
+pub(crate) const LITTLE: usize = 16 * 1024;
+
+/// The part of [`Memory`] that a connection holds.
+pub(crate) struct Charge {
+    memory: Arc<Memory>,
+    bytes: i64,
+}
+
+impl Charge {
+    /// Creates the part of a connection that holds nothing.
+    pub(crate) fn new(memory: &Arc<Memory>) -> Self {
+        Self {
+            memory: memory.clone(),
+            bytes: 0,
+        }
+    }
+
+    /// The connection holds so much now. A request or two are not counted.
+    ///
+    /// Any context.
+    pub(crate) fn set(&mut self, bytes: usize) {
+        // CAST: Memory is less than 2^63.
+        let bytes = if bytes < UNCOUNTED { 0 } else { bytes as i64 };
+        // So small requests write no memory that the cores share.
+        if bytes != self.bytes {
+            self.memory.used.add(bytes - self.bytes, Relaxed);
+            self.bytes = bytes;
+        }
+    }
+
+    /// Returns how much the connection holds.
+    pub(crate) fn bytes(&self) -> usize {
+        // CAST: It was a `usize`.
+        self.bytes as usize
+    }
+
+    /// Returns whether nothing more may be read, for memory is short, and counts it. Who holds little may go on.
+    ///
+    /// Any context.
+    pub(crate) fn must_wait(&self) -> bool {
+        let must_wait = self.bytes() > LITTLE && self.memory.is_short();
+        if must_wait {
+            self.memory.hit();
+        }
+        must_wait
+    }
+
+    /// Returns whether so much is held by those who hold much that they have to give it up.
+    ///
+    /// Any context.
+    pub(crate) fn must_give_up(&self) -> bool {
+        self.bytes() > LITTLE && self.memory.excess() != 0
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+/// How many locks the table of peers has, so that cores do not wait for each other.
+const SHARDS: usize = 64;
+
+/// The addresses that connections come from.
+pub(crate) struct Peers {
+    shards: KVec<Pin<KBox<Shard>>>,
+}
+
+#[pin_data]
+struct Shard {
+    #[pin]
+    peers: Mutex<RBTree<IpAddr, Peer>>,
+}
+
+/// An address that has connections.
+struct Peer {
+    conns: u64,
+    refused: u64,
+}
+
+impl Peers {
+    /// Creates an empty table.
+    ///
+    /// Process context.
+    pub(crate) fn new() -> Result<Arc<Self>> {
+        let mut shards = KVec::with_capacity(SHARDS, GFP_KERNEL)?;
+        for _ in 0..SHARDS {
+            let shard = KBox::pin_init(
+                pin_init!(Shard { peers <- new_mutex!(RBTree::new()) }),
+                GFP_KERNEL,
+            )?;
+            shards.push(shard, GFP_KERNEL)?;
+        }
+        Ok(Arc::new(Self { shards }, GFP_KERNEL)?)
+    }
+
+    /// Takes a connection from `address` in, unless it has `max`.
+    ///
+    /// Process context.
+    ///
+    /// # Errors
+    ///
+    /// `EUSERS` at the limit, `ENOMEM`.
+    pub(crate) fn take(this: &Arc<Self>, address: IpAddr, max: u64) -> Result<PeerGuard> {
+        let address = address.to_canonical();
+        let node = RBTreeNode::new(
+            address,
+            Peer {
+                conns: 1,
+                refused: 0,
+            },
+            GFP_KERNEL,
+        )?;
+        let mut peers = this.shard(address).peers.lock();
+        match peers.get_mut(&address) {
+            Some(peer) if peer.conns >= max => {
+                peer.refused += 1;
+                return Err(at_limit());
+            }
+            Some(peer) => peer.conns += 1,
+            None if max == 0 => return Err(at_limit()),
+            None => drop(peers.insert(node)),
+        }
+        Ok(PeerGuard {
+            peers: this.clone(),
+            address,
+        })
+    }
+
+    /// Calls `each` with address, connections, and how many were refused, of each peer.
+    ///
+    /// Process context.
+    pub(crate) fn for_each<E>(
+        &self,
+        mut each: impl FnMut(IpAddr, u64, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for shard in &self.shards {
+            for (address, peer) in shard.peers.lock().iter() {
+                each(*address, peer.conns, peer.refused)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shard(&self, address: IpAddr) -> &Shard {
+        let hash = match address {
+            IpAddr::V4(address) => u128::from(address.to_bits()),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        // The low bits of networks and of hosts, neither of which need to differ.
+        let hash = hash ^ (hash >> 64) ^ (hash >> 24) ^ (hash >> 12);
+        // CAST: The remainder is small.
+        &self.shards[(hash % SHARDS as u128) as usize]
+    }
+}
+
+/// The error of a limit that is reached.
+pub(crate) fn at_limit() -> Error {
+    Error::from_errno(-(kernel::bindings::EUSERS as i32))
+}
+
+/// A connection in the table of [`Peers`].
+pub(crate) struct PeerGuard {
+    peers: Arc<Peers>,
+    address: IpAddr,
+}
+
+impl Drop for PeerGuard {
+    fn drop(&mut self) {
+        let mut peers = self.peers.shard(self.address).peers.lock();
+        if let Some(peer) = peers.get_mut(&self.address) {
+            peer.conns = peer.conns.saturating_sub(1);
+            if peer.conns == 0 {
+                peers.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[kunit_tests(ksf_limits)]
+mod tests {
+    use super::*;
+    use core::net::Ipv4Addr;
+
+    #[test]
+    fn a_count_stops_at_its_limit() {
+        let count = Count::new();
+        assert!(count.take(2));
+        assert!(count.take(2));
+        assert!(!count.take(2));
+        assert_eq!(count.used(), 2);
+        count.give_back();
+        assert!(count.take(2));
+        assert!(!count.take(0));
+    }
+
+    #[test]
+    fn a_charge_is_given_back() -> Result {
+        let memory = Arc::new(Memory::new(), GFP_KERNEL)?;
+        let mut one = Charge::new(&memory);
+        let mut two = Charge::new(&memory);
+        one.set(10000);
+        two.set(5000);
+        one.set(8000);
+        assert_eq!(memory.used(), 13000);
+        drop(one);
+        assert_eq!(memory.used(), 5000);
+        two.set(UNCOUNTED - 1);
+        assert_eq!(memory.used(), 0);
+        drop(two);
+        assert_eq!(memory.used(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn who_holds_much_waits_first() -> Result {
+        let memory = Arc::new(Memory::new(), GFP_KERNEL)?;
+        let mut much = Charge::new(&memory);
+        let little = Charge::new(&memory);
+        let max = usize::try_from(MEMORY_BYTES.get())?;
+        much.set(max - max / 8 - 1);
+        assert!(!much.must_wait());
+        much.set(max - max / 8);
+        assert!(much.must_wait());
+        assert!(!little.must_wait());
+        assert_eq!(memory.hits(), 1);
+        much.set(max);
+        assert!(!much.must_give_up());
+        much.set(max + 1);
+        assert!(much.must_give_up());
+        assert!(!little.must_give_up());
+        much.set(0);
+        assert!(!much.must_wait());
+        Ok(())
+    }
+
+    #[test]
+    fn a_peer_has_so_many_connections() -> Result {
+        let peers = Peers::new()?;
+        let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+        let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
+        let other = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
+        let one = Peers::take(&peers, address, 2)?;
+        let two = Peers::take(&peers, mapped, 2)?;
+        assert!(Peers::take(&peers, address, 2).is_err());
+        let three = Peers::take(&peers, other, 2)?;
+        drop(one);
+        let four = Peers::take(&peers, address, 2)?;
+        drop((two, three, four));
+        let mut rows = 0;
+        peers.for_each(|_, _, _| {
+            rows += 1;
+            Ok::<(), Error>(())
+        })?;
+        assert_eq!(rows, 0);
+        Ok(())
+    }
+}

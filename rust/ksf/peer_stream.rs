@@ -1,0 +1,572 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A TCP connection in service.
+//!
+//! A turn never waits for a peer. When a peer does not take its replies, the connection stops reading until there is room to
+//! send, so that the peer's window closes.
+
+use crate::{
+    batching::Batching,
+    conn::{
+        Closing,
+        Conn,
+        Info, //
+    },
+    limits::{
+        Charge,
+        PeerGuard, //
+    },
+    outgoing::Unsent,
+    pool::Cx,
+    service::{
+        CloseReason,
+        Progress, //
+    },
+    stats::{
+        Core,
+        Counter, //
+    },
+    stream::Stream,
+    svc::{
+        AnyStream,
+        Place, //
+    },
+    sys::{
+        clock,
+        cursor::Held,
+        list::Linked,
+        tcp::{
+            Attached,
+            Locked,
+            Status, //
+        },
+        trace, //
+    }, //
+};
+use kernel::prelude::*;
+
+/// How many bytes a turn of a worker serves, beyond the last request.
+const TURN_BYTES: usize = 256 * 1024;
+
+/// From how many waiting bytes on a batch is better served by a worker.
+const INLINE_BYTES: u32 = 16 * 1024;
+
+/// How long a connection that holds much memory may get nowhere while more is held in all than may be, in ms.
+const MEMORY_PATIENCE_MS: u64 = 100;
+
+/// How a turn ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Wait until woken.
+    Wait,
+    /// Have another turn, in a worker, when the others had theirs.
+    Again,
+    /// Have another turn after a while, for something is short, and nothing will say when it no longer is.
+    Later,
+    /// Send the end of the stream, and close when the peer has acknowledged it.
+    Finish(CloseReason),
+    /// Close the socket.
+    Close(CloseReason),
+    /// Close the socket with a reset.
+    Abort(CloseReason),
+}
+
+/// A TCP connection.
+pub(crate) struct PeerStream {
+    socket: Attached<Linked<Conn>>,
+    serving: Serving,
+    /// The end of the stream was sent, for this reason.
+    finished: Option<CloseReason>,
+    /// The memory that what is not acknowledged took at the last look after that.
+    unacknowledged: u32,
+    _peer: PeerGuard,
+    _place: Place,
+}
+
+/// What is done under the socket's lock.
+struct Serving {
+    service: KBox<dyn AnyStream>,
+    unsent: Unsent,
+    /// What was taken out of the receive queue and is not consumed.
+    held: KVVec<Held>,
+    held_bytes: usize,
+    held_memory: usize,
+    /// How many bytes the service needs to go on.
+    need: usize,
+    /// The service wants a worker for what is next.
+    is_deferred: bool,
+    /// The service wants to close when all is sent.
+    is_closing: bool,
+    /// The last turn ended for want of room to send.
+    is_blocked: bool,
+    /// How many bytes there were of a request that is not complete.
+    seen: usize,
+    /// What a turn in softirq found to be the end, which only a worker can bring about.
+    verdict: Option<Next>,
+    charge: Charge,
+    batching: Batching,
+    published: Published,
+}
+
+/// What others know of how a turn has left the connection.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Published {
+    cpu: Cpu,
+    memory: usize,
+    unsent: usize,
+    phase: u64,
+}
+
+/// The number of a CPU.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Cpu(u32);
+
+impl Cpu {
+    /// The one that the turn is had on.
+    fn of(cx: &Cx<'_>) -> Self {
+        Self(cx.cpu.as_u32())
+    }
+}
+
+impl PeerStream {
+    /// Creates a connection.
+    pub(crate) fn new(
+        socket: Attached<Linked<Conn>>,
+        service: KBox<dyn AnyStream>,
+        charge: Charge,
+        peer: PeerGuard,
+        place: Place,
+    ) -> Self {
+        Self {
+            socket,
+            serving: Serving {
+                service,
+                unsent: Unsent::new(),
+                held: KVVec::new(),
+                held_bytes: 0,
+                held_memory: 0,
+                need: 1,
+                is_deferred: false,
+                is_closing: false,
+                is_blocked: false,
+                seen: 0,
+                verdict: None,
+                charge,
+                batching: Batching::new(),
+                published: Published {
+                    cpu: Cpu(u32::MAX),
+                    memory: 0,
+                    unsent: 0,
+                    phase: Info::OPEN,
+                },
+            },
+            finished: None,
+            unacknowledged: 0,
+            _peer: peer,
+            _place: place,
+        }
+    }
+
+    /// Has a turn in a worker.
+    pub(crate) fn turn(&mut self, conn: &Conn, closing: Option<Closing>, cx: &mut Cx<'_>) -> Next {
+        let next = match (closing, self.finished) {
+            (Some(Closing::Abort(_)), Some(reason)) => return Next::Abort(reason),
+            (_, Some(reason)) => return self.wait_for_end(reason, conn),
+            (Some(Closing::Abort(reason)), None) => return Next::Abort(reason),
+            // What the peer does not take now it may never take.
+            (Some(Closing::Gently(reason)), None) if self.serving.unsent.len() != 0 => {
+                return Next::Abort(reason);
+            }
+            (Some(Closing::Gently(reason)), None) => Next::Finish(reason),
+            (None, None) => {
+                self.serving.is_deferred = false;
+                if let Some(verdict) = self.serving.verdict {
+                    return self.act(verdict, conn);
+                }
+                let before = conn.info.bytes_in.get();
+                let next = self.serving.serve(&mut self.socket.lock(), conn, cx);
+                let bytes = conn.info.bytes_in.get().wrapping_sub(before);
+                let prefers_worker = &conn.info.prefers_worker;
+                if prefers_worker.get() != 0 && !self.serving.batching.worker_turn(cx.start, bytes)
+                {
+                    prefers_worker.set(0);
+                }
+                self.serving.publish(conn, Cpu::of(cx));
+                next
+            }
+        };
+        self.act(next, conn)
+    }
+
+    /// Begins what a turn has led to.
+    fn act(&mut self, next: Next, conn: &Conn) -> Next {
+        let Next::Finish(reason) = next else {
+            return next;
+        };
+        self.finished = Some(reason);
+        conn.info.phase.set(Info::CLOSING);
+        conn.info.active_ms.set(clock::coarse_ms());
+        self.socket.shutdown_send();
+        self.wait_for_end(reason, conn)
+    }
+
+    /// Has a turn in softirq, where `locked` is the socket.
+    pub(crate) fn turn_inline(
+        &mut self,
+        locked: &mut Locked,
+        conn: &Conn,
+        cx: &mut Cx<'_>,
+    ) -> Next {
+        let serving = &mut self.serving;
+        if self.finished.is_some()
+            || serving.is_deferred
+            || serving.unsent.len() != 0
+            || serving.held_bytes != 0
+            || serving.verdict.is_some()
+        {
+            return Next::Again;
+        }
+        let before = conn.info.bytes_in.get();
+        let next = serving.serve(locked, conn, cx);
+        if !matches!(next, Next::Wait | Next::Again | Next::Later) {
+            serving.verdict = Some(next);
+        }
+        let bytes = conn.info.bytes_in.get().wrapping_sub(before);
+        if serving.batching.inline_turn(cx.start, bytes) && next == Next::Wait {
+            conn.info.prefers_worker.set(1);
+        }
+        serving.publish(conn, Cpu::of(cx));
+        next
+    }
+
+    /// Waits until the peer has acknowledged the end of the stream, so that nothing that was sent before is lost: a socket
+    /// of the kernel that is released does not retransmit.
+    fn wait_for_end(&mut self, reason: CloseReason, conn: &Conn) -> Next {
+        let mut locked = self.socket.lock();
+        let status = locked.status(u32::MAX >> 1);
+        // Nobody reads what still comes, and what is unread would make the close a reset.
+        locked.read_done(status.unread as usize);
+        if status.finished || status.error != 0 {
+            locked.prepare_release();
+            return Next::Close(reason);
+        }
+        // A peer that takes it slowly has time for as long as it takes anything.
+        if status.memory != self.unacknowledged {
+            self.unacknowledged = status.memory;
+            conn.info.active_ms.set(clock::coarse_ms());
+        }
+        Next::Wait
+    }
+
+    /// Closes the socket, then gives up what the service kept, then the place among its connections.
+    ///
+    /// Process context, in the worker.
+    pub(crate) fn close(mut self, conn: &Conn, reason: CloseReason, is_abort: bool, core: &Core) {
+        core.count(match reason {
+            CloseReason::Peer => Counter::ClosedPeer,
+            CloseReason::Error => Counter::ClosedError,
+            CloseReason::Service => Counter::ClosedService,
+            CloseReason::Idle => Counter::ClosedIdle,
+            CloseReason::FirstByte => Counter::ClosedFirstByte,
+            CloseReason::Memory => Counter::ClosedMemory,
+            CloseReason::Stop => Counter::ClosedStop,
+        });
+        if let Some(peer) = conn.info.peer {
+            let name = match reason {
+                CloseReason::Peer => c"closed_peer",
+                CloseReason::Error => c"closed_error",
+                CloseReason::Service => c"closed_service",
+                CloseReason::Idle => c"closed_idle",
+                CloseReason::FirstByte => c"closed_first_byte",
+                CloseReason::Memory => c"closed_memory",
+                CloseReason::Stop => c"closed_stop",
+            };
+            let (bytes_in, bytes_out) = (&conn.info.bytes_in, &conn.info.bytes_out);
+            trace::conn_close(
+                conn.shared.name,
+                peer,
+                name,
+                bytes_in.get(),
+                bytes_out.get(),
+            );
+        }
+        if is_abort {
+            self.socket.abort();
+        } else {
+            drop(self.socket);
+        }
+        self.serving.service.close(reason);
+    }
+}
+
+impl Serving {
+    /// Receives, serves and sends. In softirq it does the little that is allowed there and leaves the rest to a worker:
+    /// then the result is something else than [`Next::Wait`].
+    fn serve(&mut self, locked: &mut Locked, conn: &Conn, cx: &mut Cx<'_>) -> Next {
+        let core = conn.shared.stats.core(cx.slot);
+        let params = conn.shared.params;
+        let mut bytes_left = TURN_BYTES;
+        self.is_blocked = false;
+        // The first call of the turn was made.
+        let mut is_later = false;
+        // The rest is for what the kernel allows beyond them, and for replies that do not fit.
+        // CAST: Below 2^32, as the range of the parameter says.
+        let buffer_bytes = (params.conn_bytes.get() / 8 * 3) as u32;
+        loop {
+            let status = locked.status(buffer_bytes);
+            if status.error != 0 {
+                return Next::Abort(CloseReason::Error);
+            }
+            self.charge
+                .set(status.memory as usize + self.unsent.len() + self.held_memory);
+            if self.unsent.len() != 0 {
+                let before = self.unsent.len();
+                let result = self.unsent.send(locked, &mut cx.scratch.frag);
+                let sent = (before - self.unsent.len()) as u64;
+                core.count(Counter::Sends);
+                core.add(Counter::BytesOut, sent);
+                conn.info.bytes_out.add(sent);
+                if sent != 0 {
+                    conn.info.active_ms.set(clock::coarse_ms());
+                }
+                match result {
+                    Ok(()) => continue,
+                    Err(error) if error == EAGAIN => return self.blocked(&status, conn, core),
+                    Err(_) => return Next::Abort(CloseReason::Error),
+                }
+            }
+            if self.is_closing {
+                return Next::Finish(CloseReason::Service);
+            }
+            let available = status.unread as usize + self.held_bytes;
+            if available < self.need {
+                if status.receive_shutdown {
+                    return Next::Finish(CloseReason::Peer);
+                }
+                if available > self.seen {
+                    conn.info.has_received.set(1);
+                    conn.info.active_ms.set(clock::coarse_ms());
+                }
+                self.seen = available;
+                // The rest of the request may not fit into the receive buffer.
+                if !status.crowded || status.unread == 0 {
+                    return Next::Wait;
+                }
+                match self.hold(locked, conn, cx) {
+                    Ok(()) => continue,
+                    Err(next) => return next,
+                }
+            }
+            if cx.is_softirq && status.unread > INLINE_BYTES {
+                return Next::Again;
+            }
+            // Below the limit, one call every now and then gives up what is there already.
+            if self.charge.must_wait() && (is_later || self.charge.must_give_up()) {
+                return self.wait_for_memory(conn, core);
+            }
+            if status.room == 0 {
+                if locked.want_room() {
+                    continue;
+                }
+                return self.blocked(&status, conn, core);
+            }
+            if cx.requests_left == 0 || bytes_left == 0 {
+                core.count(Counter::BudgetEnds);
+                return Next::Again;
+            }
+            let consumed = match self.serve_once(locked, &status, available, conn, cx) {
+                Ok(consumed) => consumed,
+                Err(next) => return next,
+            };
+            bytes_left = bytes_left.saturating_sub(consumed);
+            is_later = true;
+            let is_pending = self.unsent.len() != 0 || self.is_closing;
+            if cx.is_softirq && (is_pending || self.is_deferred) {
+                return Next::Again;
+            }
+            // What comes while the lock is held announces itself.
+            if consumed == available && !status.receive_shutdown && !is_pending {
+                if self.charge.bytes() != 0 {
+                    let status = locked.status(buffer_bytes);
+                    self.charge.set(status.memory as usize);
+                }
+                return Next::Wait;
+            }
+        }
+    }
+
+    /// Calls the service with what is there, and sends its replies. Returns how many bytes it has consumed.
+    fn serve_once(
+        &mut self,
+        locked: &mut Locked,
+        status: &Status,
+        available: usize,
+        conn: &Conn,
+        cx: &mut Cx<'_>,
+    ) -> Result<usize, Next> {
+        let core = conn.shared.stats.core(cx.slot);
+        let scratch = &mut *cx.scratch;
+        scratch.outgoing.clear();
+        let mut stream = Stream {
+            cursor: locked.received(&self.held, status.unread),
+            outgoing: &mut scratch.outgoing,
+            view: &mut scratch.view,
+            consumed: 0,
+            requests: 0,
+            budget: cx.requests_left,
+            room: status.room as usize,
+            may_sleep: cx.may_sleep,
+            peer: conn.info.peer.ok_or(Next::Abort(CloseReason::Error))?,
+        };
+        let progress = self.service.stream(&mut stream);
+        let (consumed, requests) = (stream.consumed, stream.requests);
+        let progress = progress.map_err(|_| Next::Abort(CloseReason::Service))?;
+
+        self.consume(locked, consumed);
+        cx.requests_left = cx.requests_left.saturating_sub(requests.max(1));
+        core.add(Counter::BytesIn, consumed as u64);
+        core.add(Counter::Requests, requests);
+        conn.info.bytes_in.add(consumed as u64);
+        conn.info.requests.add(requests);
+        conn.info.active_ms.set(clock::coarse_ms());
+
+        let replied = scratch.outgoing.len();
+        if replied != 0 {
+            let calls = scratch
+                .outgoing
+                .send(locked, &mut scratch.frag, &mut self.unsent, cx.flags)
+                .map_err(|error| {
+                    if error == ENOMEM {
+                        Next::Abort(CloseReason::Memory)
+                    } else {
+                        Next::Abort(CloseReason::Error)
+                    }
+                })?;
+            let sent = replied.saturating_sub(self.unsent.len()) as u64;
+            core.add(Counter::Sends, calls);
+            core.add(Counter::Replies, requests);
+            core.add(Counter::BytesOut, sent);
+            conn.info.bytes_out.add(sent);
+        }
+        match progress {
+            // Nothing was done with what is there, so the service needs more, whatever it says.
+            Progress::Need(need) if consumed == 0 && replied == 0 => {
+                self.need = need.max(available.saturating_add(1));
+            }
+            Progress::Need(need) => self.need = need.max(1),
+            Progress::Defer if cx.is_softirq => {
+                self.is_deferred = true;
+                self.need = 1;
+            }
+            Progress::Defer if consumed != 0 => self.need = 1,
+            Progress::Defer => {
+                kernel::pr_warn_once!("a service defers in a worker what is there to be served\n");
+                return Err(Next::Abort(CloseReason::Service));
+            }
+            Progress::Close => self.is_closing = true,
+        }
+        Ok(consumed)
+    }
+
+    /// The socket has no room for replies.
+    fn blocked(&mut self, status: &Status, conn: &Conn, core: &Core) -> Next {
+        // Without bytes under way it is not the peer that is slow, but memory that is short.
+        if status.sent_all {
+            return Next::Later;
+        }
+        self.is_blocked = true;
+        core.count(Counter::SendBlocked);
+        if let Some(peer) = conn.info.peer {
+            trace::send_blocked(conn.shared.name, peer, self.unsent.len() as u64);
+        }
+        Next::Wait
+    }
+
+    /// Nothing more is read until less memory is held in all. Who holds much of it and gets nowhere is closed when more is
+    /// held than may be: what its peer has sent already comes even if it is not read.
+    fn wait_for_memory(&self, conn: &Conn, core: &Core) -> Next {
+        core.count(Counter::MemoryStops);
+        trace::limit_hit(
+            conn.shared.name,
+            c"memory_bytes",
+            self.charge.bytes() as u64,
+        );
+        let quiet = clock::coarse_ms().saturating_sub(conn.info.active_ms.get());
+        if quiet >= MEMORY_PATIENCE_MS && self.charge.must_give_up() {
+            return Next::Abort(CloseReason::Memory);
+        }
+        Next::Later
+    }
+
+    /// Takes what is there of a large request out of the receive queue, so that the rest can come.
+    fn hold(&mut self, locked: &mut Locked, conn: &Conn, cx: &mut Cx<'_>) -> Result<(), Next> {
+        if cx.is_softirq {
+            return Err(Next::Again);
+        }
+        let limit = conn.shared.params.conn_bytes.get();
+        if self.need as u64 > limit || self.charge.bytes() as u64 > limit {
+            trace::limit_hit(conn.shared.name, c"conn_bytes", self.need as u64);
+            return Err(Next::Abort(CloseReason::Memory));
+        }
+        if self.charge.must_wait() {
+            return Err(self.wait_for_memory(conn, conn.shared.stats.core(cx.slot)));
+        }
+        let result = locked.hold(&mut self.held);
+        self.held_bytes = self.held.iter().map(Held::len).sum();
+        self.held_memory = self.held.iter().map(Held::truesize).sum();
+        result.map_err(|_| Next::Later)
+    }
+
+    /// Gives up the first `count` bytes of what is held and of the receive queue.
+    fn consume(&mut self, locked: &mut Locked, mut count: usize) {
+        if self.held_bytes != 0 {
+            let mut whole = 0;
+            for held in &mut self.held {
+                if count < held.len() {
+                    held.advance(count);
+                    count = 0;
+                    break;
+                }
+                count -= held.len();
+                whole += 1;
+            }
+            if whole == self.held.len() {
+                // A connection that waits for nothing keeps no memory.
+                self.held = KVVec::new();
+            } else {
+                for _ in 0..whole {
+                    let _ = self.held.remove(0);
+                }
+            }
+            self.held_bytes = self.held.iter().map(Held::len).sum();
+            self.held_memory = self.held.iter().map(Held::truesize).sum();
+        }
+        if count != 0 {
+            locked.read_done(count);
+        }
+    }
+
+    /// Lets others know how the turn has left the connection.
+    fn publish(&mut self, conn: &Conn, cpu: Cpu) {
+        let info = &conn.info;
+        let unsent = self.unsent.len();
+        let now = Published {
+            cpu,
+            memory: self.charge.bytes(),
+            unsent,
+            phase: if self.is_blocked {
+                Info::BLOCKED
+            } else {
+                Info::OPEN
+            },
+        };
+        // It is the same after most turns.
+        if now != self.published {
+            info.cpu.set(u64::from(cpu.0));
+            info.memory.set(now.memory as u64);
+            info.unsent.set(now.unsent as u64);
+            info.phase.set(now.phase);
+            self.published = now;
+        }
+    }
+}

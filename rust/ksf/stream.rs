@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a service sees of a TCP connection.
+
+use crate::{
+    outgoing::Outgoing,
+    sys::cursor::Cursor, //
+};
+use core::net::SocketAddr;
+use kernel::prelude::*;
+
+/// The longest view that [`Stream::view()`] and [`Datagram::view()`](crate::Datagram::view()) give, in bytes.
+pub const VIEW_BYTES: usize = 4096;
+
+/// The most bytes that [`Stream::reply()`] takes in one call of [`Service::stream()`](crate::Service::stream()).
+pub const REPLY_BYTES: usize = 64 * 1024;
+
+/// From how many bytes behind each other on it is cheaper to send a received page back than to copy it.
+const REFER_BYTES: usize = 4096;
+
+/// What was received on a TCP connection and is not consumed yet, and the replies to it.
+///
+/// The bytes lie in the socket's receive queue, and are looked at there. They are given up with
+/// [`consume()`](Self::consume()) and [`send_back()`](Self::send_back()).
+pub struct Stream<'a> {
+    pub(crate) cursor: Cursor<'a>,
+    pub(crate) outgoing: &'a mut Outgoing,
+    pub(crate) view: &'a mut [u8],
+    /// Bytes that were consumed.
+    pub(crate) consumed: usize,
+    pub(crate) requests: u64,
+    /// How many requests may be served until others have their turn.
+    pub(crate) budget: u64,
+    /// How many bytes of replies the socket takes.
+    pub(crate) room: usize,
+    pub(crate) may_sleep: bool,
+    pub(crate) peer: SocketAddr,
+}
+
+impl Stream<'_> {
+    /// Returns how many bytes were received and not consumed.
+    pub fn available(&self) -> usize {
+        self.cursor.remaining()
+    }
+
+    /// Copies the next bytes into `buffer` without consuming them. Returns how many: fewer than it has room for only if no
+    /// more are available.
+    pub fn peek(&self, buffer: &mut [u8]) -> usize {
+        self.cursor.copy(buffer)
+    }
+
+    /// Returns the next `N` bytes without consuming them, or [`None`] if fewer are available.
+    pub fn peek_array<const N: usize>(&self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        (self.peek(&mut bytes) == N).then_some(bytes)
+    }
+
+    /// Returns the next `count` bytes behind each other, without consuming them, or [`None`] if fewer are available or
+    /// `count` is more than [`VIEW_BYTES`].
+    ///
+    /// They are not copied if they lie behind each other already, in memory that nobody else can write to.
+    pub fn view(&mut self, count: usize) -> Option<&[u8]> {
+        if count > self.available() {
+            return None;
+        }
+        if let Some(bytes) = self.cursor.stable(count) {
+            return Some(bytes);
+        }
+        let view = self.view.get_mut(..count)?;
+        (self.cursor.copy(view) == count).then_some(view)
+    }
+
+    /// Consumes the next `count` bytes, or all if there are fewer.
+    pub fn consume(&mut self, count: usize) {
+        self.consumed += count.min(self.available());
+        self.cursor.advance(count);
+    }
+
+    /// Returns how many bytes of replies the socket has room for. A reply may be longer, for it has to be appended whole,
+    /// but no request should be served when there is none.
+    pub fn room(&self) -> usize {
+        self.room.saturating_sub(self.outgoing.len())
+    }
+
+    /// Returns whether another request should be served: there is room for replies, and others do not wait for their turn
+    /// yet. When it is `false`, return [`Progress::Need(1)`](crate::Progress::Need).
+    pub fn may_go_on(&self) -> bool {
+        self.requests < self.budget && self.room() != 0
+    }
+
+    /// Appends `bytes` to the replies.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` when there would be more than [`REPLY_BYTES`]; nothing is appended then.
+    pub fn reply(&mut self, bytes: &[u8]) -> Result {
+        if bytes.len() > self.outgoing.room() {
+            return Err(ENOSPC);
+        }
+        self.outgoing.append(bytes);
+        Ok(())
+    }
+
+    /// Consumes the next `count` bytes, or as many as there are and as there is [`room()`](Self::room()) for, and appends
+    /// them to the replies. Returns how many.
+    ///
+    /// What lies in pages is sent from there, without a copy, if that is cheaper.
+    pub fn send_back(&mut self, count: usize) -> usize {
+        let wanted = count.min(self.available()).min(self.room());
+        let mut left = wanted;
+        // Nearly always it lies behind each other, and is short.
+        if wanted <= self.cursor.run_len() && wanted < REFER_BYTES {
+            let cursor = &self.cursor;
+            let sent = self.outgoing.copy(wanted, |buffer| cursor.copy(buffer));
+            self.consume(sent);
+            left -= sent;
+        }
+        while left != 0 {
+            let sent = if self.cursor.page_run_len().min(left) >= REFER_BYTES {
+                self.refer(left)
+            } else {
+                // Up to the next page that is worth to be referred to.
+                let here = self.cursor.run_len().min(left);
+                let cursor = &self.cursor;
+                self.outgoing.copy(here, |buffer| cursor.copy(buffer))
+            };
+            if sent == 0 {
+                break;
+            }
+            self.consume(sent);
+            left -= sent;
+        }
+        wanted - left
+    }
+
+    /// Appends the page that is next, at most `max` bytes of it. Returns how many.
+    fn refer(&mut self, max: usize) -> usize {
+        let Some(run) = self.cursor.page_run(max) else {
+            return 0;
+        };
+        let len = run.len();
+        if self.outgoing.refer(run) {
+            len
+        } else {
+            0
+        }
+    }
+
+    /// Counts a request that was served. What a request is, only the service knows.
+    pub fn count_request(&mut self) {
+        self.requests += 1;
+    }
+
+    /// Returns whether this call may sleep, for memory or a disk but not for a peer. If not, [`Progress::Defer`](crate::Progress::Defer)
+    /// leads to one that may.
+    pub fn may_sleep(&self) -> bool {
+        self.may_sleep
+    }
+
+    /// Returns the address of the peer.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+}

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The connections of a service, in a part for each core.
+
+use crate::{
+    conn::{
+        Closing,
+        Conn,
+        Info, //
+    },
+    limits::LITTLE,
+    service::CloseReason,
+    svc::Shared,
+    sweep,
+    sys::{
+        clock,
+        list::Linked, //
+    }, //
+};
+use kernel::{
+    cpu::CpuId,
+    new_mutex,
+    prelude::*,
+    sync::{
+        Arc,
+        Mutex, //
+    }, //
+};
+
+/// After how long a connection that nothing happens on is looked at for what it holds.
+const QUIET_MS: u64 = 1000;
+
+/// How long a peer has to acknowledge the end of the stream, or some of what is before it.
+const FINISH_TIMEOUT_MS: u64 = 10_000;
+
+/// How long a peer that takes no replies may hold memory that others need.
+const BLOCKED_TIMEOUT_MS: u64 = 10_000;
+
+/// The connections of a service.
+pub(crate) struct Table {
+    /// By the number of the CPU whose worker accepted them.
+    parts: KVec<Pin<KBox<Part>>>,
+}
+
+#[pin_data]
+struct Part {
+    #[pin]
+    slots: Mutex<Slots>,
+}
+
+struct Slots {
+    conns: KVVec<Option<Arc<Linked<Conn>>>>,
+    /// The slots that are empty. Its capacity is that of `conns`, so that giving a slot back needs no memory.
+    free: KVVec<usize>,
+    /// No connection is taken in any more.
+    is_closed: bool,
+}
+
+/// Where a connection is in the table.
+pub(crate) struct TableSlot {
+    part: usize,
+    slot: usize,
+}
+
+impl Table {
+    /// Creates an empty table.
+    ///
+    /// Process context.
+    pub(crate) fn new() -> Result<Self> {
+        let mut parts = KVec::new();
+        for _ in 0..kernel::cpu::nr_cpu_ids() {
+            let slots = Slots {
+                conns: KVVec::new(),
+                free: KVVec::new(),
+                is_closed: false,
+            };
+            let part = KBox::pin_init(pin_init!(Part { slots <- new_mutex!(slots) }), GFP_KERNEL)?;
+            parts.push(part, GFP_KERNEL)?;
+        }
+        Ok(Self { parts })
+    }
+
+    /// Takes a connection in that the worker of `cpu` has accepted.
+    ///
+    /// Process context.
+    ///
+    /// # Errors
+    ///
+    /// `ESHUTDOWN` when the service stops, `ENOMEM`.
+    pub(crate) fn insert(&self, cpu: CpuId, conn: &Arc<Linked<Conn>>) -> Result<TableSlot> {
+        let part = cpu.as_u32() as usize;
+        let mut slots = self.parts.get(part).ok_or(EINVAL)?.slots.lock();
+        if slots.is_closed {
+            return Err(Error::from_errno(-(kernel::bindings::ESHUTDOWN as i32)));
+        }
+        let slot = match slots.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = slots.conns.len();
+                slots.free.reserve(slot + 1, GFP_KERNEL)?;
+                slots.conns.push(None, GFP_KERNEL)?;
+                slot
+            }
+        };
+        if let Some(place) = slots.conns.get_mut(slot) {
+            *place = Some(conn.clone());
+        }
+        Ok(TableSlot { part, slot })
+    }
+
+    /// Gives the slot of a connection back.
+    ///
+    /// Process context.
+    pub(crate) fn remove(&self, at: TableSlot) {
+        let Some(part) = self.parts.get(at.part) else {
+            return;
+        };
+        let mut slots = part.slots.lock();
+        let conn = slots.conns.get_mut(at.slot).and_then(Option::take);
+        if conn.is_some() && slots.free.push_within_capacity(at.slot).is_err() {
+            kernel::pr_warn_once!("a connection's slot was lost\n");
+        }
+        drop(slots);
+        // Possibly the last reference, which must not be dropped under the lock.
+        drop(conn);
+    }
+
+    /// Asks all connections to close, and takes in no more.
+    ///
+    /// Process context.
+    pub(crate) fn close(&self, closing: Closing) {
+        for part in &self.parts {
+            let mut slots = part.slots.lock();
+            slots.is_closed = true;
+            for conn in slots.conns.iter().flatten() {
+                Linked::close(conn.as_arc_borrow(), closing);
+            }
+        }
+    }
+
+    /// Calls `each` with each connection.
+    ///
+    /// Process context.
+    pub(crate) fn for_each<E>(
+        &self,
+        mut each: impl FnMut(&Conn) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for part in &self.parts {
+            for conn in part.slots.lock().conns.iter().flatten() {
+                each(conn)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes connections that were idle for too long. Returns after how many ms to do it again, or [`None`] when there is no
+    /// connection.
+    ///
+    /// Process context.
+    pub(crate) fn sweep(&self, shared: &Shared) -> Option<u64> {
+        let first_byte = shared.params.first_byte_timeout_ms.get();
+        let idle = shared.params.idle_timeout_ms.get();
+        let memory = &shared.pool.memory;
+        let mut excess = memory.excess();
+        let now = clock::coarse_ms();
+        let mut is_empty = true;
+        for part in &self.parts {
+            for conn in part.slots.lock().conns.iter().flatten() {
+                is_empty = false;
+                let info = &conn.info;
+                let quiet = now.saturating_sub(info.active_ms.get());
+                let is_over = |limit: u64| limit != 0 && quiet >= limit;
+                let has_sent = info.bytes_in.get() != 0 || info.has_received.get() != 0;
+                if info.phase.get() == Info::OPEN && quiet >= QUIET_MS && info.memory.get() != 0 {
+                    // What it was charged for may have been acknowledged since.
+                    Linked::wake(conn.as_arc_borrow());
+                }
+                let closing = match info.phase.get() {
+                    Info::CLOSING if is_over(FINISH_TIMEOUT_MS) => {
+                        Closing::Abort(CloseReason::Error)
+                    }
+                    Info::CLOSING => {
+                        // It looks whether the peer has acknowledged anything.
+                        Linked::wake(conn.as_arc_borrow());
+                        continue;
+                    }
+                    Info::BLOCKED if excess != 0 && info.memory.get() > LITTLE as u64 => {
+                        excess = excess.saturating_sub(info.memory.get());
+                        Closing::Abort(CloseReason::Memory)
+                    }
+                    Info::BLOCKED if memory.is_short() && is_over(BLOCKED_TIMEOUT_MS) => {
+                        Closing::Abort(CloseReason::Memory)
+                    }
+                    _ if !has_sent && first_byte != 0 => {
+                        if !is_over(first_byte) {
+                            continue;
+                        }
+                        Closing::Gently(CloseReason::FirstByte)
+                    }
+                    _ if is_over(idle) => Closing::Gently(CloseReason::Idle),
+                    _ => continue,
+                };
+                Linked::close(conn.as_arc_borrow(), closing);
+            }
+        }
+        let limits = [first_byte, idle].into_iter();
+        (!is_empty).then(|| sweep::interval_ms(limits.filter(|ms| *ms != 0).min()))
+    }
+}
