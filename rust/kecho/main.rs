@@ -5,9 +5,12 @@
 use core::net::SocketAddr;
 use kernel::prelude::*;
 use ksf::{
-    Replies,
+    Datagram,
+    Progress,
     Service,
-    Svc, //
+    Stream,
+    Svc,
+    Verdict, //
 };
 
 module! {
@@ -18,22 +21,34 @@ module! {
     license: "GPL",
 }
 
-ksf::module_param! {
-    /// The port that is served.
-    static PORT: port = 60007 in 1..=65535, mode 0o444, "TCP port";
+ksf::service_params! {
+    static PARAMS: port = 60007;
 }
 
 struct Echo;
 
 impl Service for Echo {
     type Conn = ();
+    type Core = ();
 
     fn open(&self, _peer: SocketAddr) -> Result {
         Ok(())
     }
 
-    fn stream(&self, _conn: &mut (), received: &[u8], replies: &mut Replies<'_>) -> Result {
-        replies.write(received)
+    fn stream(&self, _conn: &mut (), stream: &mut Stream<'_>) -> Result<Progress> {
+        stream.send_back(stream.available());
+        stream.count_request();
+        Ok(Progress::Need(1))
+    }
+
+    fn datagram(&self, _core: &mut (), datagram: &mut Datagram<'_>) -> Result<Verdict> {
+        let port = datagram.peer().port();
+        // Two echo services must not answer each other for ever, nor must one be made to talk to other services.
+        if port < 1024 || port == datagram.local().port() {
+            return Ok(Verdict::RefuseSource);
+        }
+        datagram.send_back();
+        Ok(Verdict::Done)
     }
 }
 
@@ -43,8 +58,8 @@ struct Kecho {
 
 impl kernel::Module for Kecho {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let svc = Svc::listen(Echo, u16::try_from(PORT.get())?)?;
-        pr_info!("serving TCP {:?}\n", svc.address());
+        let svc = Svc::start(c"kecho", Echo, &PARAMS)?;
+        pr_info!("serving {} on {:?}\n", PARAMS.proto.word(), svc.address());
         Ok(Kecho { _svc: svc })
     }
 }
