@@ -25,6 +25,15 @@ pub(crate) enum Failure {
         /// The last message that was sent.
         message: u64,
     },
+    /// A datagram came back that is not as long as the one that was sent.
+    WrongLength {
+        /// The length of those that were sent.
+        expected: usize,
+        /// What came back.
+        got: usize,
+    },
+    /// A datagram came back whose number is that of none that was sent.
+    NeverSent,
     /// The server ended the stream before the last reply.
     ClosedEarly,
     /// The server did not end the stream after the last reply, although its client did.
@@ -33,6 +42,25 @@ pub(crate) enum Failure {
     NoProgress(Duration),
     /// The system's error, for example that the connection was reset.
     Io(io::Error),
+}
+
+impl Failure {
+    /// The first byte of `got` that is not that of `expected`. Both begin at `offset` of the message, whose number is
+    /// from 0.
+    #[cold]
+    pub(crate) fn wrong_byte(message: u64, offset: usize, expected: &[u8], got: &[u8]) -> Self {
+        let right = got
+            .iter()
+            .zip(expected)
+            .take_while(|(got, expected)| got == expected)
+            .count();
+        Self::WrongByte {
+            message: message + 1,
+            offset: offset + right,
+            expected: expected[right],
+            got: got[right],
+        }
+    }
 }
 
 impl From<io::Error> for Failure {
@@ -61,6 +89,10 @@ impl fmt::Display for Failure {
                     "bytes that were not sent: {bytes}, after the reply to message {message}"
                 )
             }
+            Self::WrongLength { expected, got } => {
+                write!(f, "a datagram of {got} bytes instead of {expected}")
+            }
+            Self::NeverSent => f.write_str("a datagram with a number that was never sent"),
             Self::ClosedEarly => f.write_str("closed by the server before the last reply"),
             Self::NotClosed(timeout) => {
                 write!(

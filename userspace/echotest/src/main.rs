@@ -4,10 +4,12 @@
 //!
 //! Every byte that comes back is verified; round trips are kept in full, not only as a mean.
 
-mod client;
 mod failure;
+mod job;
 mod options;
 mod pattern;
+mod tcp;
+mod udp;
 
 use std::{
     io::{self, Write},
@@ -16,18 +18,18 @@ use std::{
 };
 
 use anyhow::{bail, Context};
-use clap::Parser;
 use loadgen::{report, run::Outcome, Measured, Peer};
 
 use crate::{
-    client::{Client, Work},
-    failure::Failure,
+    job::{Broken, Connection, Job, Work},
     options::Options,
     pattern::Pattern,
+    tcp::Tcp,
+    udp::Udp,
 };
 
 fn main() -> ExitCode {
-    match measure(&Options::parse()) {
+    match measure(&Options::from_command_line()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // If standard error is closed too, the exit status has to do.
@@ -44,56 +46,64 @@ fn measure(options: &Options) -> anyhow::Result<()> {
         printed: 0,
         total: Measured::default(),
     };
-    let result = do_runs(options, &mut rows);
-    result.and(rows.print_total())
+    let pattern = Pattern::new(options.length);
+    let result = if options.udp {
+        do_runs::<Udp<'_>>(options, &pattern, &mut rows)
+    } else {
+        do_runs::<Tcp<'_>>(options, &pattern, &mut rows)
+    };
+    result.and(rows.print_total())?;
+    check_losses(&rows.total)
 }
 
 /// Does all runs, until one fails.
-fn do_runs(options: &Options, rows: &mut Rows<'_>) -> anyhow::Result<()> {
+fn do_runs<'a, C: Connection<'a>>(
+    options: &Options,
+    pattern: &'a Pattern,
+    rows: &mut Rows<'_>,
+) -> anyhow::Result<()> {
     let target = &options.target;
     let mut peer = target
         .resolve()
         .with_context(|| format!("cannot resolve {target}"))?;
-    let pattern = Pattern::new(options.length);
     for run in 1..=options.iterations {
-        let mut clients = connect(options, &mut peer, &pattern, run)?;
+        let mut jobs = connect::<C>(options, &mut peer, pattern, run)?;
         if run == 1 {
-            rows.print_header(peer.address())?;
+            rows.print_header(C::PROTOCOL, peer.address())?;
         }
-        let mut outcome = loadgen::run(&mut clients, options.count, Client::exchange)
-            .context("cannot start a thread")?;
+        let scheduled = options.count * options.connections() as u64;
+        let mut outcome =
+            loadgen::run(&mut jobs, scheduled, Job::exchange).context("cannot start a thread")?;
         rows.print(run, &outcome.measured)?;
         if outcome.failures.is_empty() {
-            outcome.failures.extend(close(&mut clients));
+            outcome.failures.extend(close(&mut jobs));
         }
         check(options, run, &outcome)?;
     }
     Ok(())
 }
 
-/// Opens the connections of one run.
-fn connect<'a>(
+/// Opens the connections of one run, and shares them out among its threads.
+fn connect<'a, C: Connection<'a>>(
     options: &Options,
     peer: &mut Peer,
     pattern: &'a Pattern,
     run: u64,
-) -> anyhow::Result<Vec<Client<'a>>> {
+) -> anyhow::Result<Vec<Job<C>>> {
     let work = Work {
         count: options.count,
         in_flight: options.in_flight,
-        timeout: options.timeout,
+        timeout: options.timeout(),
     };
-    let jobs = options.jobs as u64;
+    let (jobs, all) = (options.jobs, options.connections());
     // Every run says something else, so that the last one's bytes are noticed in it.
-    let numbers = (run - 1) * jobs..run * jobs;
-    numbers
-        .map(|number| {
-            Ok(Client::new(
-                peer.connect(options.timeout)?,
-                number,
-                pattern,
-                work,
-            ))
+    let earlier = (run - 1) * all as u64;
+    (0..jobs)
+        .map(|job| {
+            let (first, end) = (job * all / jobs, (job + 1) * all / jobs);
+            let connections =
+                (first..end).map(|place| C::open(peer, earlier + place as u64, pattern, work));
+            Ok(Job::new(connections.collect::<Result<_, _>>()?, first))
         })
         .collect()
 }
@@ -101,19 +111,19 @@ fn connect<'a>(
 /// Ends all connections of a run that went well, and returns the first failure.
 ///
 /// The rest is not waited for then: a server that never closes would cost the timeout for each connection.
-fn close(clients: &mut [Client<'_>]) -> Option<(usize, Failure)> {
-    let failed = |(client, result): (usize, Result<(), Failure>)| Some((client, result.err()?));
-    let mut ended = clients.iter().map(Client::end).enumerate();
-    if let Some(failure) = ended.find_map(failed) {
-        return Some(failure);
+fn close<'a, C: Connection<'a>>(jobs: &mut [Job<C>]) -> Option<(usize, Broken)> {
+    let failed = |(job, result): (usize, Result<(), Broken>)| Some((job, result.err()?));
+    let mut ended = jobs.iter_mut().map(Job::end).enumerate();
+    if let Some(broken) = ended.find_map(failed) {
+        return Some(broken);
     }
-    let mut closed = clients.iter_mut().map(Client::expect_end).enumerate();
+    let mut closed = jobs.iter_mut().map(Job::expect_end).enumerate();
     closed.find_map(failed)
 }
 
 /// Says what went wrong first in a run, and what became of its messages.
-fn check(options: &Options, run: u64, outcome: &Outcome<Failure>) -> anyhow::Result<()> {
-    let Some((client, failure)) = outcome.failures.first() else {
+fn check(options: &Options, run: u64, outcome: &Outcome<Broken>) -> anyhow::Result<()> {
+    let Some((_, broken)) = outcome.failures.first() else {
         return Ok(());
     };
     let ledger = &outcome.measured.ledger;
@@ -122,13 +132,30 @@ fn check(options: &Options, run: u64, outcome: &Outcome<Failure>) -> anyhow::Res
         others => format!("; failed connections besides this one: {others}"),
     };
     bail!(
-        "run {run}, connection {} of {}: {failure} (messages: {} scheduled, {} sent, {} answered, {} lost{more})",
-        client + 1,
-        options.jobs,
+        "run {run}, connection {} of {}: {} (messages: {} scheduled, {} sent, {} answered, {} lost{more})",
+        broken.connection + 1,
+        options.connections(),
+        broken.failure,
         ledger.scheduled,
         ledger.sent,
         ledger.answered,
         ledger.lost(),
+    )
+}
+
+/// Says what was lost in runs that otherwise went well, which only datagrams can be.
+fn check_losses(total: &Measured) -> anyhow::Result<()> {
+    let ledger = &total.ledger;
+    if ledger.lost() == 0 {
+        return Ok(());
+    }
+    bail!(
+        "datagrams were lost (messages: {} scheduled, {} sent, {} answered, {} lost, of which {} came late)",
+        ledger.scheduled,
+        ledger.sent,
+        ledger.answered,
+        ledger.lost(),
+        ledger.late,
     )
 }
 
@@ -140,9 +167,8 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn print_header(&self, address: SocketAddr) -> anyhow::Result<()> {
+    fn print_header(&self, protocol: &str, address: SocketAddr) -> anyhow::Result<()> {
         let Options {
-            jobs,
             in_flight,
             count,
             length,
@@ -152,21 +178,23 @@ impl Rows<'_> {
         if *no_headers {
             return Ok(());
         }
+        let connections = self.options.connections();
+        let mut header = report::header();
+        if self.options.udp {
+            for name in DATAGRAM_COLUMNS {
+                header += &format!(" {name:>COLUMN_WIDTH$}");
+            }
+        }
         print(&format!(
-            "echotest: TCP to {address}, closed loop; connections: {jobs}, in flight on each: {in_flight}, messages on \
-             each: {count}, bytes per message: {length}\n\n{}",
-            report::header()
+            "echotest: {protocol} to {address}, closed loop; connections: {connections}, in flight on each: {in_flight}, \
+             messages on each: {count}, bytes per message: {length}\n\n{header}",
         ))
     }
 
     fn print(&mut self, run: u64, measured: &Measured) -> anyhow::Result<()> {
         self.printed += 1;
         self.total.merge(measured);
-        print(&report::row(
-            &run.to_string(),
-            measured,
-            self.options.length,
-        ))
+        self.print_row(&run.to_string(), measured)
     }
 
     /// Prints the row of all runs, unless one row says it all.
@@ -174,9 +202,29 @@ impl Rows<'_> {
         if self.printed < 2 {
             return Ok(());
         }
-        print(&report::row("all", &self.total, self.options.length))
+        self.print_row("all", &self.total)
+    }
+
+    fn print_row(&self, label: &str, measured: &Measured) -> anyhow::Result<()> {
+        let mut row = report::row(label, measured, self.options.length);
+        if self.options.udp {
+            let ledger = &measured.ledger;
+            for cell in [
+                ledger.lost(),
+                ledger.late,
+                ledger.duplicated,
+                ledger.reordered,
+            ] {
+                row += &format!(" {cell:>COLUMN_WIDTH$}");
+            }
+        }
+        print(&row)
     }
 }
+
+/// What only datagrams can be.
+const DATAGRAM_COLUMNS: [&str; 4] = ["lost", "late", "duplicated", "reordered"];
+const COLUMN_WIDTH: usize = 10;
 
 /// Prints at once, for a run may take long.
 fn print(lines: &str) -> anyhow::Result<()> {

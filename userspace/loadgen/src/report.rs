@@ -94,6 +94,7 @@ mod tests {
                 scheduled: round_trips,
                 sent: round_trips,
                 answered: round_trips,
+                ..Ledger::default()
             },
             histogram,
             elapsed: Duration::from_millis(2_500),

@@ -15,12 +15,28 @@ pub struct Ledger {
     pub sent: u64,
     /// Requests whose reply came and was right.
     pub answered: u64,
+    /// Replies that came when their request had been given up as lost. Datagrams only, as are the next two.
+    pub late: u64,
+    /// Replies to a request that was answered already.
+    pub duplicated: u64,
+    /// Replies that came after the reply to a later request.
+    pub reordered: u64,
 }
 
 impl Ledger {
-    /// Requests that were begun and have no right reply.
+    /// Requests that were begun and have no right reply, or have it too late.
     pub fn lost(&self) -> u64 {
         self.sent - self.answered
+    }
+
+    /// Adds the requests and replies of `other`.
+    fn merge(&mut self, other: &Self) {
+        self.scheduled += other.scheduled;
+        self.sent += other.sent;
+        self.answered += other.answered;
+        self.late += other.late;
+        self.duplicated += other.duplicated;
+        self.reordered += other.reordered;
     }
 }
 
@@ -51,9 +67,7 @@ pub struct Measured {
 impl Measured {
     /// Adds the figures of another run.
     pub fn merge(&mut self, other: &Self) {
-        self.ledger.scheduled += other.ledger.scheduled;
-        self.ledger.sent += other.ledger.sent;
-        self.ledger.answered += other.ledger.answered;
+        self.ledger.merge(&other.ledger);
         self.histogram.merge(&other.histogram);
         self.elapsed += other.elapsed;
         self.window.length += other.window.length;
@@ -72,18 +86,18 @@ pub struct Outcome<E> {
 
 /// Runs `work` on every client, each in a thread of its own, all starting at the same time.
 ///
-/// Each client is to make `requests` requests. Once one has failed, [`Recorder::stopped`] tells the others to make no more.
+/// All together are to make `scheduled` requests. Once one has failed, [`Recorder::stopped`] tells the others to make no
+/// more.
 ///
 /// # Errors
 ///
 /// The system has no thread for every client; then none has worked.
 pub fn run<C: Send, E: Send>(
     clients: &mut [C],
-    requests: u64,
+    scheduled: u64,
     work: impl Fn(&mut C, &mut Recorder<'_>) -> Result<(), E> + Sync,
 ) -> io::Result<Outcome<E>> {
     let course = Course::new(clients.len());
-    let scheduled = requests * clients.len() as u64;
     let one = |client: &mut C| {
         let mut recorder = Recorder::new(&course);
         if !course.wait_for_all() {
@@ -128,8 +142,7 @@ pub fn run<C: Send, E: Send>(
         .map_or(Duration::ZERO, |(last, first)| last - first);
     let mut failures = Vec::new();
     for (client, (recorder, _, ended, result)) in finished.into_iter().enumerate() {
-        measured.ledger.sent += recorder.sent;
-        measured.ledger.answered += recorder.histogram.len();
+        measured.ledger.merge(&recorder.ledger);
         measured.window.answered += recorder.in_window;
         measured.histogram.merge(&recorder.histogram);
         failures.extend(result.err().map(|error| (ended, client, error)));
@@ -146,7 +159,7 @@ pub fn run<C: Send, E: Send>(
 #[derive(Debug)]
 pub struct Recorder<'a> {
     course: &'a Course,
-    sent: u64,
+    ledger: Ledger,
     in_window: u64,
     histogram: Histogram,
 }
@@ -155,7 +168,7 @@ impl<'a> Recorder<'a> {
     fn new(course: &'a Course) -> Self {
         Self {
             course,
-            sent: 0,
+            ledger: Ledger::default(),
             in_window: 0,
             histogram: Histogram::new(),
         }
@@ -170,14 +183,30 @@ impl<'a> Recorder<'a> {
     /// A request is begun.
     #[inline]
     pub fn sent(&mut self) {
-        self.sent += 1;
+        self.ledger.sent += 1;
     }
 
     /// A right reply has come, this long after its request was begun.
     #[inline]
     pub fn answered(&mut self, round_trip: Duration) {
+        self.ledger.answered += 1;
         self.in_window += u64::from(self.course.all_are_active());
         self.histogram.record(round_trip);
+    }
+
+    /// A right reply has come to a request that had been given up.
+    pub fn late(&mut self) {
+        self.ledger.late += 1;
+    }
+
+    /// A right reply has come once more.
+    pub fn duplicated(&mut self) {
+        self.ledger.duplicated += 1;
+    }
+
+    /// The reply that has just come was overtaken by a later one.
+    pub fn reordered(&mut self) {
+        self.ledger.reordered += 1;
     }
 }
 
@@ -195,7 +224,7 @@ mod tests {
     #[test]
     fn the_figures_are_those_of_all_clients() {
         let mut clients = [1, 20, 300];
-        let outcome = run(&mut clients, 300, |client, recorder| {
+        let outcome = run(&mut clients, 900, |client, recorder| {
             (0..*client).for_each(|_| exchange(recorder));
             *client = 0;
             Ok::<_, ()>(())
@@ -211,7 +240,8 @@ mod tests {
             Ledger {
                 scheduled: 900,
                 sent: 321,
-                answered: 321
+                answered: 321,
+                ..Ledger::default()
             }
         );
         assert_eq!((histogram.len(), histogram.max()), (321, Some(ROUND_TRIP)));
@@ -229,6 +259,26 @@ mod tests {
         } = outcome.measured;
         assert_eq!(window.answered, 50);
         assert_eq!(window.length, elapsed);
+    }
+
+    #[test]
+    fn replies_that_are_out_of_order_are_counted_apart() {
+        let outcome = run(&mut [(), ()], 2, |(), recorder| {
+            exchange(recorder);
+            recorder.reordered();
+            recorder.duplicated();
+            recorder.duplicated();
+            recorder.sent();
+            recorder.late();
+            Ok::<_, ()>(())
+        })
+        .unwrap();
+        let ledger = outcome.measured.ledger;
+        assert_eq!((ledger.sent, ledger.answered, ledger.lost()), (4, 2, 2));
+        assert_eq!(
+            (ledger.late, ledger.duplicated, ledger.reordered),
+            (2, 4, 2)
+        );
     }
 
     #[test]
@@ -250,7 +300,7 @@ mod tests {
     #[test]
     fn a_failure_is_reported_with_its_client_and_stops_the_others() {
         // The second client would go on for years.
-        let outcome = run(&mut [0, u64::MAX, 0], 7, |&mut client, recorder| {
+        let outcome = run(&mut [0, u64::MAX, 0], 21, |&mut client, recorder| {
             recorder.sent();
             for _ in 0..client {
                 if recorder.stopped() {
@@ -270,7 +320,8 @@ mod tests {
             Ledger {
                 scheduled: 21,
                 sent: 3,
-                answered: 1
+                answered: 1,
+                ..Ledger::default()
             }
         );
         assert_eq!(ledger.lost(), 2);
@@ -299,6 +350,9 @@ mod tests {
                     scheduled: 100 * scale,
                     sent: 10 * scale,
                     answered: scale,
+                    late: 1_000 * scale,
+                    duplicated: 2_000 * scale,
+                    reordered: 4_000 * scale,
                 },
                 histogram,
                 elapsed: Duration::from_secs(scale),
@@ -313,7 +367,10 @@ mod tests {
             Ledger {
                 scheduled: 300,
                 sent: 30,
-                answered: 3
+                answered: 3,
+                late: 3_000,
+                duplicated: 6_000,
+                reordered: 12_000
             }
         );
         assert_eq!(

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The server under test: its name on the command line, its addresses, and TCP connections to it.
+//! The server under test: its name on the command line, its addresses, and TCP connections and UDP sockets to it.
 
 use std::{
     error, fmt, io,
-    net::{Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket},
     time::Duration,
     vec,
 };
@@ -135,11 +135,38 @@ impl Peer {
     /// The addresses are tried in the resolver's order, each for as long as `timeout`. The first that takes a connection
     /// is the only one from then on, so that one measurement never mixes IPv4 with IPv6 or one server with another.
     pub fn connect(&mut self, timeout: Duration) -> Result<TcpStream, ConnectError> {
+        self.first_that(|address| open(address, timeout))
+    }
+
+    /// Opens a UDP socket that sends to the server and receives from nobody else.
+    ///
+    /// Of the addresses, the first is taken to which the system has a route: nothing tells whether somebody is there.
+    pub fn connect_datagrams(&mut self) -> Result<UdpSocket, ConnectError> {
+        self.first_that(|address| {
+            let any: SocketAddr = match address {
+                SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+                SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+            };
+            let socket = UdpSocket::bind(any)?;
+            socket.connect(address)?;
+            // As TCP's, a socket whose port happens to be the server's would be a perfect echo server.
+            if socket.local_addr()? == socket.peer_addr()? {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
+            Ok(socket)
+        })
+    }
+
+    /// Tries the addresses in their order, and stays with the first with which `open` succeeds.
+    fn first_that<T>(
+        &mut self,
+        open: impl Fn(SocketAddr) -> io::Result<T>,
+    ) -> Result<T, ConnectError> {
         loop {
-            match open(self.address, timeout) {
-                Ok(stream) => {
+            match open(self.address) {
+                Ok(opened) => {
                     self.alternatives = Vec::new().into_iter();
-                    return Ok(stream);
+                    return Ok(opened);
                 }
                 Err(error) => match self.alternatives.next() {
                     Some(next) => self.address = next,
@@ -269,6 +296,29 @@ mod tests {
             (good, io::ErrorKind::ConnectionRefused)
         );
     }
+
+    #[test]
+    fn datagrams_take_the_first_address_that_can_be_sent_to() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let good = server.local_addr().unwrap();
+        // The system refuses to send to a broadcast address unless asked to.
+        let unusable = SocketAddr::from((Ipv4Addr::BROADCAST, 7));
+        let mut peer = Peer {
+            address: unusable,
+            alternatives: vec![good, unusable].into_iter(),
+        };
+        let socket = peer.connect_datagrams().unwrap();
+        assert_eq!((socket.peer_addr().unwrap(), peer.address()), (good, good));
+        // Who is not the server is not heard.
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = socket.local_addr().unwrap();
+        stranger.send_to(b"stranger", client).unwrap();
+        server.send_to(b"server", client).unwrap();
+        let mut buffer = [0; 16];
+        let received = socket.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[..received], *b"server");
+    }
+
     #[test]
     fn a_socket_that_is_its_own_peer_is_recognised() {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();

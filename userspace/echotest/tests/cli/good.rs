@@ -148,6 +148,33 @@ fn all_connections_work_at_once() {
 }
 
 #[test]
+fn threads_share_out_connections_that_all_work_at_once() {
+    // Answers nobody before all seven have asked, though there are only three threads.
+    let all = Barrier::new(7);
+    let server = Server::new(move |stream, _| {
+        echo_messages(stream, |_, _| {
+            all.wait();
+        })
+    });
+    let run = echotest(&format!("-j 3 --connections 7 -c 20 {}", server.address));
+    run.assert_good(&[("1", 140)]);
+    assert_eq!(server.connections(), 7);
+    assert!(run.out.contains("; connections: 7, "), "{}", run.out);
+}
+
+#[test]
+fn connections_of_one_thread_have_their_own_messages_in_flight() {
+    let (server, pieces) = Server::good();
+    let run = echotest(&format!(
+        "--connections 100 -a 3 -c 20 -i 2 {}",
+        server.address
+    ));
+    run.assert_good(&[("1", 2000), ("2", 2000), ("all", 4000)]);
+    assert_eq!(server.connections(), 200);
+    assert_eq!(pieces.lock().unwrap().iter().sum::<usize>(), 4000 * LENGTH);
+}
+
+#[test]
 fn large_messages_in_flight_do_not_deadlock() {
     // This server does not read while it writes, nor do its buffers hold much.
     let (server, pieces) = Server::good();

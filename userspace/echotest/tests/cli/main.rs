@@ -6,6 +6,7 @@
 //! they decide only tests of a server that would keep its client waiting for ever.
 
 mod broken_connections;
+mod datagrams;
 mod good;
 mod server;
 mod usage;

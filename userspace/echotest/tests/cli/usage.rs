@@ -35,6 +35,22 @@ fn a_wrong_command_line_is_status_2_and_measures_nothing() {
             "'17m' for '--length <N>': not in 1 to 16777216",
         ),
         (
+            format!("-u -l 7 {address}"),
+            "'7' for '--length <N>' with '--udp': not in 8 to 65507",
+        ),
+        (
+            format!("--udp -l 65508 {address}"),
+            "'65508' for '--length <N>' with '--udp': not in 8 to 65507",
+        ),
+        (
+            format!("--connections 65537 {address}"),
+            "'65537' for '--connections <N>': not in 1 to 65536",
+        ),
+        (
+            format!("-j 3 --connections 2 {address}"),
+            "'2' for '--connections <N>': less than the 3 threads",
+        ),
+        (
             format!("--timeout 0 {address}"),
             "'0' for '--timeout <SECONDS>': not in 1 to 86400",
         ),
@@ -61,7 +77,9 @@ fn help_names_all_options_and_the_kind_of_loop() {
     let run = echotest("--help");
     assert_eq!((run.status, run.err.as_str()), (Some(0), ""));
     for word in [
+        "-u, --udp",
         "-j, --jobs <N>",
+        "--connections <N>",
         "-a, --in-flight <N>",
         "-c, --count <N>",
         "-i, --iterations <N>",

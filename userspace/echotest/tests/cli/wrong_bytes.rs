@@ -164,6 +164,21 @@ fn another_connections_reply_is_not_taken_for_this_ones() {
 }
 
 #[test]
+fn the_connection_is_named_whichever_thread_it_is_of() {
+    let server = Server::new(|stream, connection| {
+        echo_messages(stream, |message, number| {
+            if connection == 5 && number == 7 {
+                message[5] ^= 1;
+            }
+        })
+    });
+    let run = echotest(&format!("-j 2 --connections 7 -c 10 {}", server.address));
+    let start = "echotest: run 1, connection 6 of 7: message 7, offset 5: expected 0x";
+    assert!(run.err.starts_with(start), "{}", run.err);
+    assert_eq!(run.status, Some(1));
+}
+
+#[test]
 fn the_last_runs_replies_are_not_taken_for_this_ones() {
     let last = Mutex::new(Vec::new());
     let server = Server::new(move |stream, run| {

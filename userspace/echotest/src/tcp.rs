@@ -1,36 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One connection: sends messages, and compares what comes back.
+//! One TCP connection: sends messages, and compares what comes back.
 
 use std::{
     collections::VecDeque,
     io::{self, Read},
     net::{Shutdown, TcpStream},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use loadgen::Recorder;
+use loadgen::{target::ConnectError, Peer, Recorder};
 use rustix::{
     event::{poll, PollFd, PollFlags, Timespec},
     io::Errno,
     net::{send, SendFlags},
 };
 
-use crate::{failure::Failure, pattern::Pattern};
-
-/// What one call receives at most: all replies that are there, if they are small.
-const RECEIVE_BYTES: usize = 256 << 10;
-
-/// How the client shall work.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Work {
-    /// Messages to be sent.
-    pub(crate) count: u64,
-    /// Messages that may wait for their reply.
-    pub(crate) in_flight: usize,
-    /// How long nothing may happen.
-    pub(crate) timeout: Duration,
-}
+use crate::{
+    failure::Failure,
+    job::{Connection, Work},
+    pattern::Pattern,
+};
 
 /// What can be done about sending.
 #[derive(Debug)]
@@ -48,9 +38,8 @@ enum Sending {
 /// Sending never blocks, and receiving only when all that may be sent is on its way. So one message in flight costs one
 /// call to send and one to receive, and many large ones cannot bring client and server to wait for each other.
 #[derive(Debug)]
-pub(crate) struct Client<'a> {
+pub(crate) struct Tcp<'a> {
     stream: TcpStream,
-    /// The connection's number, which its messages depend on.
     number: u64,
     pattern: &'a Pattern,
     work: Work,
@@ -63,14 +52,19 @@ pub(crate) struct Client<'a> {
     begun: VecDeque<Instant>,
     /// How much of the oldest one's reply has come.
     partly_received: usize,
-    buffer: Box<[u8]>,
 }
 
-impl<'a> Client<'a> {
-    /// A client on `stream`, on which reads fail after `work.timeout`.
-    pub(crate) fn new(stream: TcpStream, number: u64, pattern: &'a Pattern, work: Work) -> Self {
-        Self {
-            stream,
+impl<'a> Connection<'a> for Tcp<'a> {
+    const PROTOCOL: &'static str = "TCP";
+
+    fn open(
+        peer: &mut Peer,
+        number: u64,
+        pattern: &'a Pattern,
+        work: Work,
+    ) -> Result<Self, ConnectError> {
+        Ok(Self {
+            stream: peer.connect(work.timeout)?,
             number,
             pattern,
             work,
@@ -79,25 +73,10 @@ impl<'a> Client<'a> {
             partly_sent: None,
             begun: VecDeque::with_capacity(work.in_flight),
             partly_received: 0,
-            buffer: vec![0; RECEIVE_BYTES].into(),
-        }
+        })
     }
 
-    /// Sends all messages and receives all replies.
-    pub(crate) fn exchange(&mut self, recorder: &mut Recorder<'_>) -> Result<(), Failure> {
-        loop {
-            self.send(recorder);
-            if self.begun.is_empty() {
-                return Ok(());
-            }
-            if !matches!(self.sending, Sending::Full) || self.wait_for_either()? {
-                self.receive(recorder)?;
-            }
-        }
-    }
-
-    /// Sends as much as may be in flight and the socket takes.
-    fn send(&mut self, recorder: &mut Recorder<'_>) {
+    fn send(&mut self, recorder: &mut Recorder<'_>) -> Result<(), Failure> {
         while matches!(self.sending, Sending::Ready) {
             let from = match self.partly_sent {
                 Some(from) => from,
@@ -107,7 +86,7 @@ impl<'a> Client<'a> {
                     self.begun.push_back(Instant::now());
                     0
                 }
-                None => return,
+                None => break,
             };
             let message = &self.pattern.message(self.number, self.sent - 1)[from..];
             let sent = match send(
@@ -119,7 +98,7 @@ impl<'a> Client<'a> {
                 Err(Errno::AGAIN | Errno::INTR) => 0,
                 Err(error) => {
                     self.sending = Sending::Failed(error.into());
-                    return;
+                    break;
                 }
             };
             if sent == message.len() {
@@ -129,8 +108,83 @@ impl<'a> Client<'a> {
                 self.sending = Sending::Full;
             }
         }
+        // Why sending failed, if it did, is told when all replies that have come were received.
+        Ok(())
     }
 
+    fn is_waiting(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
+    fn receive(&mut self, buffer: &mut [u8], recorder: &mut Recorder<'_>) -> Result<(), Failure> {
+        if matches!(self.sending, Sending::Full) && !self.wait_for_either()? {
+            return Ok(());
+        }
+        let received = match self.stream.read(buffer) {
+            Ok(0) => return Err(self.end_of_stream()),
+            Ok(received) => received,
+            Err(error) => match error.kind() {
+                io::ErrorKind::Interrupted => return Ok(()),
+                io::ErrorKind::WouldBlock => return Err(Failure::NoProgress(self.work.timeout)),
+                _ => return Err(error.into()),
+            },
+        };
+        let mut rest = &buffer[..received];
+        while !rest.is_empty() {
+            let Some(begun) = self.begun.front() else {
+                return Err(Failure::Surplus {
+                    bytes: rest.len(),
+                    message: self.sent,
+                });
+            };
+            let number = self.sent - self.begun.len() as u64;
+            let expected = &self.pattern.message(self.number, number)[self.partly_received..];
+            let (got, later) = rest.split_at(rest.len().min(expected.len()));
+            if *got != expected[..got.len()] {
+                return Err(Failure::wrong_byte(
+                    number,
+                    self.partly_received,
+                    expected,
+                    got,
+                ));
+            }
+            rest = later;
+            if got.len() < expected.len() {
+                self.partly_received += got.len();
+            } else {
+                recorder.answered(begun.elapsed());
+                self.begun.pop_front();
+                self.partly_received = 0;
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&self) -> Result<(), Failure> {
+        Ok(self.stream.shutdown(Shutdown::Write)?)
+    }
+
+    fn expect_end(&mut self, buffer: &mut [u8]) -> Result<(), Failure> {
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Ok(()),
+                Ok(bytes) => {
+                    return Err(Failure::Surplus {
+                        bytes,
+                        message: self.sent,
+                    })
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::WouldBlock => return Err(Failure::NotClosed(self.work.timeout)),
+                    _ => return Err(error.into()),
+                },
+            }
+        }
+    }
+}
+
+impl Tcp<'_> {
     fn may_begin(&self, recorder: &Recorder<'_>) -> bool {
         self.begun.len() < self.work.in_flight && self.sent < self.work.count && !recorder.stopped()
     }
@@ -155,58 +209,6 @@ impl<'a> Client<'a> {
         Ok(events.intersects(PollFlags::IN | PollFlags::ERR | PollFlags::HUP))
     }
 
-    /// Receives and compares what there is, waiting for it if necessary.
-    fn receive(&mut self, recorder: &mut Recorder<'_>) -> Result<(), Failure> {
-        let received = match self.stream.read(&mut self.buffer) {
-            Ok(0) => return Err(self.end_of_stream()),
-            Ok(received) => received,
-            Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => return Ok(()),
-                io::ErrorKind::WouldBlock => return Err(Failure::NoProgress(self.work.timeout)),
-                _ => return Err(error.into()),
-            },
-        };
-        let mut rest = &self.buffer[..received];
-        while !rest.is_empty() {
-            let Some(begun) = self.begun.front() else {
-                return Err(Failure::Surplus {
-                    bytes: rest.len(),
-                    message: self.sent,
-                });
-            };
-            let number = self.sent - self.begun.len() as u64;
-            let expected = &self.pattern.message(self.number, number)[self.partly_received..];
-            let (got, later) = rest.split_at(rest.len().min(expected.len()));
-            if *got != expected[..got.len()] {
-                return Err(self.wrong_byte(number, got, expected));
-            }
-            rest = later;
-            if got.len() < expected.len() {
-                self.partly_received += got.len();
-            } else {
-                recorder.answered(begun.elapsed());
-                self.begun.pop_front();
-                self.partly_received = 0;
-            }
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn wrong_byte(&self, number: u64, got: &[u8], expected: &[u8]) -> Failure {
-        let right = got
-            .iter()
-            .zip(expected)
-            .take_while(|(got, expected)| got == expected)
-            .count();
-        Failure::WrongByte {
-            message: number + 1,
-            offset: self.partly_received + right,
-            expected: expected[right],
-            got: got[right],
-        }
-    }
-
     /// What it means that the stream ended while a reply was due.
     #[cold]
     fn end_of_stream(&mut self) -> Failure {
@@ -214,31 +216,6 @@ impl<'a> Client<'a> {
             // The socket tells of a reset only once. A broken pipe is but the end of the stream seen from the other side.
             Sending::Failed(error) if error.kind() != io::ErrorKind::BrokenPipe => error.into(),
             _ => Failure::ClosedEarly,
-        }
-    }
-
-    /// Ends the client's side of the stream.
-    pub(crate) fn end(&self) -> Result<(), Failure> {
-        Ok(self.stream.shutdown(Shutdown::Write)?)
-    }
-
-    /// Makes sure, after [`Client::end`], that nothing more comes and that the server ends the stream too.
-    pub(crate) fn expect_end(&mut self) -> Result<(), Failure> {
-        loop {
-            match self.stream.read(&mut self.buffer) {
-                Ok(0) => return Ok(()),
-                Ok(bytes) => {
-                    return Err(Failure::Surplus {
-                        bytes,
-                        message: self.sent,
-                    })
-                }
-                Err(error) => match error.kind() {
-                    io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock => return Err(Failure::NotClosed(self.work.timeout)),
-                    _ => return Err(error.into()),
-                },
-            }
         }
     }
 }
