@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 
 root := $(CURDIR)
 targets_of_kbuild := modules modules_install modules_sign rust-analyzer lint-modules
-export KERNEL NATIVE KDIR V
+export KERNEL NATIVE KDIR V KSF_UNCOUNTED
 
 ifeq ($(KDIR),)
 
@@ -61,7 +61,7 @@ lint-modules:
 
 endif
 
-.PHONY: help run test userspace fmt lint kernel-update clean distclean
+.PHONY: help run test bench-echo userspace fmt lint kernel-update clean distclean
 
 help:
 	@echo 'First steps'
@@ -70,7 +70,7 @@ help:
 	@echo ''
 	@echo 'Building'
 	@echo '  make modules         the kernel modules (the default), into build/RELEASE/'
-	@echo '  make userspace       echotest, into build/cargo/release/'
+	@echo '  make userspace       echotest, ksfstat, echod and peers, into build/cargo/release/'
 	@echo '  make modules_install install the modules for depmod (INSTALL_MOD_PATH=DIR, or NATIVE=1)'
 	@echo '  make modules_sign    sign the modules (KEY=FILE CERT=FILE), for Secure Boot'
 	@echo '  make rust-analyzer   rust-project.json for editors'
@@ -81,6 +81,7 @@ help:
 	@echo 'Checking'
 	@echo '  make fmt             format the Rust code'
 	@echo '  make lint            rustfmt, clippy, shellcheck, and the rules about unsafe'
+	@echo '  make bench-echo      count the instructions of an echo, against user space and a bare loop'
 	@echo ''
 	@echo 'Variables'
 	@echo '  KERNEL=7.2|7.3       the series of Debian backports kernels (default: see README.md)'
@@ -94,6 +95,9 @@ run:
 
 test:
 	@scripts/test
+
+bench-echo:
+	@scripts/bench echo
 
 userspace:
 	@scripts/make-userspace

@@ -16,7 +16,7 @@ modules=$top/build/$release
 stale_service() {
 	mkdir "$work/changed"
 	git ls-files -z Kbuild rust | xargs -0 cp --parents -t "$work/changed" &&
-		sed -i 's/pub const STREAM_BYTES: usize = 64/pub const STREAM_BYTES: usize = 32/' "$work/changed/rust/ksf/service.rs" &&
+		sed -i 's/pub const REPLY_BYTES: usize = 64/pub const REPLY_BYTES: usize = 32/' "$work/changed/rust/ksf/stream.rs" &&
 		scripts/enter make -s -C "$kernel/build" M="$work/changed" modules &&
 		scripts/vm -- sh -c '
 			insmod "$1/ksf.ko" || exit 2
@@ -73,7 +73,7 @@ import os
 with open("rust-project.json", encoding="utf-8") as file:
     crates = json.load(file)["crates"]
 ours = {crate["display_name"]: crate for crate in crates if crate["is_workspace_member"]}
-assert set(ours) == {"ksf", "kecho"}, ours.keys()
+assert set(ours) == {"ksf", "kecho", "kupper", "krecord"}, ours.keys()
 for crate in crates:
     assert os.path.exists(crate["root_module"]), crate["root_module"]
 assert "ksf" in [dependency["name"] for dependency in ours["kecho"]["deps"]]

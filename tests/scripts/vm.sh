@@ -44,6 +44,21 @@ ask='
 	sleep 1000 &
 	exit 3'
 
+# Two CPUs that do the same at the same time, by a clock that counts what both do.
+# shellcheck disable=SC2016
+two_cpus='
+	nproc
+	work() { taskset -c "$1" awk "BEGIN { for (i = 0; i < 300000; i++) n += i }"; }
+	# What is read from the disk, and what the guest does after its start, is over then.
+	work 0
+	start=$(date +%s%N)
+	work 0
+	one=$(date +%s%N)
+	work 0 & work 1 & wait
+	both=$(date +%s%N)
+	ratio=$(((both - one) * 100 / (one - start)))
+	if [ "$ratio" -gt 150 ] && [ "$ratio" -lt 250 ]; then echo twice; else echo "$ratio %"; fi'
+
 changes_are_thrown_away() {
 	[ ! -e build/lost ] && ! scripts/enter test -e /etc/lost
 }
@@ -105,8 +120,11 @@ ktap_check "a module that hangs can be built" make_module hang 'local_irq_disabl
 ktap_check "a kernel that hangs is stopped" vm 124 --timeout 20 --smp 1 -- insmod "$work/hang/hang.ko"
 ktap_check "a kernel's log is kept where it was asked for" vm 0 --log "$work/kernel.log" -- true
 ktap_check "that log has the start of the guest" grep -q "ksf: the guest is up" "$work/kernel.log"
-ktap_check "with --icount there is one CPU, and the command runs" vm 0 --icount --smp 2 -- nproc
-ktap_check "with --icount nproc is 1" line 1 1
+ktap_check "with --icount the command runs" vm 0 --icount -- nproc
+ktap_check "with --icount there is one CPU" line 1 1
+ktap_check "with --icount there can be two" vm 0 --icount --smp 2 -- bash -c "$two_cpus"
+ktap_check "with --icount nproc is 2 then" line 1 2
+ktap_check "with --icount the clock counts the instructions of both" line 2 "twice"
 ktap_check "a module that does not exist is a failure" vm 125 --modules "nosuch" -- true
 ktap_check "the module that does not exist is named" grep -q "could not be loaded: nosuch" "$said"
 ktap_check "a machine that cannot start says so, and does not wait" vm 125 --memory 999999G -- true
