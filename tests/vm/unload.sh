@@ -15,9 +15,9 @@ nothing_left() {
 		[ -z "$(ss -tlnH '( sport = :60007 )')" ]
 }
 
-# What the peers do has no say in how long it takes: the limit is far from both.
+# What the peers do has no say in how long it takes.
 unloads_cleanly() {
-	timeout 10 rmmod kecho && timeout 10 rmmod ksf && nothing_left
+	timeout 2 rmmod kecho && timeout 2 rmmod ksf && nothing_left
 }
 
 with_idle_connections() {
