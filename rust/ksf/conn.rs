@@ -10,14 +10,8 @@ use crate::{
     gate::GateGuard,
     listener::Listener,
     params::Serve,
-    peer_stream::{
-        Next, //
-        PeerStream,
-    },
-    pool::{
-        Cx,
-        Inline, //
-    },
+    peer_stream::PeerStream,
+    pool::Cx,
     port::Port,
     service::CloseReason,
     stats::{
@@ -90,6 +84,23 @@ pub(crate) enum State {
     Port(Port),
     /// Nothing is left to do, or nothing was begun.
     Closed,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Wait until woken.
+    Wait,
+    /// Have another turn, in a worker, when the others had theirs.
+    Again,
+    /// Have another turn after a while, for something is short, and nothing will say when it no longer is.
+    Later,
+    /// Send the end of the stream, and close when the peer has acknowledged it.
+    Finish(CloseReason),
+    /// Close the socket.
+    Close(CloseReason),
+    /// Close the socket with a reset.
+    Abort(CloseReason),
 }
 
 /// What is asked of a connection from outside.
@@ -313,8 +324,15 @@ impl Linked<Conn> {
         false
     }
 
-    /// Returns what is needed to have a turn in softirq, if that may be.
-    fn begin_inline(this: &ArcBorrow<'_, Self>, with: impl FnOnce(&mut Inline) -> bool) -> bool {
+    /// Has a turn in softirq, if that may be; a worker has it if `serve` returns [`None`], which is that it did nothing.
+    /// Returns whether there was a turn.
+    ///
+    /// Softirq.
+    fn run_inline(
+        this: ArcBorrow<'_, Self>,
+        what: &CStr,
+        serve: impl FnOnce(&mut State, &mut Cx<'_>) -> Option<Next>,
+    ) -> bool {
         let shared = &this.shared;
         let is_allowed = match shared.params.serve() {
             Serve::Auto => this.info.prefers_worker.get() == 0,
@@ -324,7 +342,26 @@ impl Linked<Conn> {
         if shared.may_sleep || !is_allowed {
             return false;
         }
-        shared.pool.with_inline(with).unwrap_or(false)
+        let had = shared.pool.with_inline(|inline| {
+            let Some(mut turn) = this.turns.begin_idle() else {
+                return false;
+            };
+            let core = shared.stats.core(inline.slot());
+            let measure = Measure::start(&this, Ticks::now(), 0);
+            let next = match this.closing() {
+                None => inline.serve(measure.start, |cx| serve(&mut turn, cx)),
+                Some(_) => None,
+            };
+            if next.is_some() {
+                core.count(Counter::TurnsInline);
+                measure.end(&this, core, what, true);
+            }
+            if turn.end(next != Some(Next::Wait)) {
+                Self::queue(this);
+            }
+            true
+        });
+        had.unwrap_or(false)
     }
 }
 
@@ -369,26 +406,11 @@ impl tcp::Events for Linked<Conn> {
     }
 
     fn receive_inline(this: ArcBorrow<'_, Self>, locked: &mut Locked) {
-        let served = Self::begin_inline(&this, |inline| {
-            let Some(mut turn) = this.turns.begin_idle() else {
-                return false;
-            };
-            let core = this.shared.stats.core(inline.slot());
-            let measure = Measure::start(&this, Ticks::now(), 0);
-            core.count(Counter::TurnsInline);
-            let next = match &mut *turn {
-                State::Stream(stream) if this.closing().is_none() => {
-                    inline.serve(measure.start, |cx| stream.turn_inline(locked, &this, cx))
-                }
-                _ => Next::Again,
-            };
-            measure.end(&this, core, c"stream", true);
-            if turn.end(!matches!(next, Next::Wait)) {
-                Self::queue(this);
-            }
-            true
+        let had = Self::run_inline(this, c"stream", |state, cx| match state {
+            State::Stream(stream) => Some(stream.turn_inline(locked, &this, cx)),
+            _ => None,
         });
-        if !served {
+        if !had {
             Linked::wake(this);
         }
     }
@@ -407,27 +429,12 @@ impl udp::Events for Linked<Conn> {
             return None;
         }
         let mut arrived = Some(arrived);
-        Self::begin_inline(&this, |inline| {
-            let Some(mut turn) = this.turns.begin_idle() else {
-                return false;
+        Self::run_inline(this, c"datagrams", |state, cx| {
+            let State::Port(port) = state else {
+                return None;
             };
-            let core = this.shared.stats.core(inline.slot());
-            let measure = Measure::start(&this, Ticks::now(), 0);
-            let next = match &mut *turn {
-                State::Port(port) if this.closing().is_none() => inline
-                    .serve(measure.start, |cx| {
-                        port.turn_inline(&mut arrived, &this.shared, cx)
-                    }),
-                _ => Next::Again,
-            };
-            if arrived.is_none() {
-                core.count(Counter::TurnsInline);
-                measure.end(&this, core, c"datagrams", true);
-            }
-            if turn.end(!matches!(next, Next::Wait)) {
-                Self::queue(this);
-            }
-            true
+            let next = port.turn_inline(&mut arrived, &this.shared, cx);
+            arrived.is_none().then_some(next)
         });
         arrived
     }

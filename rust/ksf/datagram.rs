@@ -4,19 +4,24 @@
 
 use crate::{
     outgoing::Outgoing,
-    sys::cursor::Cursor, //
+    received::Received, //
 };
-use core::net::SocketAddr;
+use core::{
+    net::SocketAddr,
+    ops::{
+        Deref,
+        DerefMut, //
+    }, //
+};
 use kernel::prelude::*;
 
 /// The most bytes that a datagram has, over IPv4.
 pub const DATAGRAM_BYTES: usize = 65507;
 
-/// A datagram that was received, and the reply to it.
+/// A datagram that was [`Received`], and the reply to it.
 pub struct Datagram<'a> {
-    pub(crate) cursor: Cursor<'a>,
+    pub(crate) received: Received<'a>,
     pub(crate) outgoing: &'a mut Outgoing,
-    pub(crate) view: &'a mut [u8],
     pub(crate) reply: Reply,
     pub(crate) may_sleep: bool,
     pub(crate) peer: SocketAddr,
@@ -35,41 +40,6 @@ pub(crate) enum Reply {
 }
 
 impl Datagram<'_> {
-    /// Returns how many bytes are not consumed.
-    pub fn available(&self) -> usize {
-        self.cursor.remaining()
-    }
-
-    /// Copies the next bytes into `buffer` without consuming them. Returns how many: fewer than it has room for only if no
-    /// more are available.
-    pub fn peek(&self, buffer: &mut [u8]) -> usize {
-        self.cursor.copy(buffer)
-    }
-
-    /// Returns the next `N` bytes without consuming them, or [`None`] if fewer are available.
-    pub fn peek_array<const N: usize>(&self) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
-        (self.peek(&mut bytes) == N).then_some(bytes)
-    }
-
-    /// Returns the next `count` bytes behind each other, without consuming them, or [`None`] if fewer are available or
-    /// `count` is more than [`VIEW_BYTES`](crate::VIEW_BYTES).
-    pub fn view(&mut self, count: usize) -> Option<&[u8]> {
-        if count > self.available() {
-            return None;
-        }
-        if let Some(bytes) = self.cursor.stable(count) {
-            return Some(bytes);
-        }
-        let view = self.view.get_mut(..count)?;
-        (self.cursor.copy(view) == count).then_some(view)
-    }
-
-    /// Consumes the next `count` bytes, or all if there are fewer.
-    pub fn consume(&mut self, count: usize) {
-        self.cursor.advance(count);
-    }
-
     /// Appends `bytes` to the reply, which is sent even if nothing else follows and `bytes` is empty.
     ///
     /// # Errors
@@ -104,5 +74,19 @@ impl Datagram<'_> {
     /// Returns to which of this host's addresses it was sent, which is where the reply comes from.
     pub fn local(&self) -> SocketAddr {
         self.local
+    }
+}
+
+impl<'a> Deref for Datagram<'a> {
+    type Target = Received<'a>;
+
+    fn deref(&self) -> &Received<'a> {
+        &self.received
+    }
+}
+
+impl<'a> DerefMut for Datagram<'a> {
+    fn deref_mut(&mut self) -> &mut Received<'a> {
+        &mut self.received
     }
 }

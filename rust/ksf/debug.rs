@@ -36,36 +36,29 @@ impl Files {
     pub(crate) fn new() -> Result<Self> {
         let dir = Dir::new(c"ksf");
         let files = [
-            KBox::pin_init(
-                dir.read_callback_file(c"services", (), &|(), f: &mut fmt::Formatter<'_>| {
-                    services(f)
-                }),
-                GFP_KERNEL,
-            )?,
-            KBox::pin_init(
-                dir.read_callback_file(c"workers", (), &|(), f: &mut fmt::Formatter<'_>| {
-                    workers(f)
-                }),
-                GFP_KERNEL,
-            )?,
-            KBox::pin_init(
-                dir.read_callback_file(c"conns", (), &|(), f: &mut fmt::Formatter<'_>| conns(f)),
-                GFP_KERNEL,
-            )?,
-            KBox::pin_init(
-                dir.read_callback_file(c"limits", (), &|(), f: &mut fmt::Formatter<'_>| limits(f)),
-                GFP_KERNEL,
-            )?,
-            KBox::pin_init(
-                dir.read_callback_file(c"peers", (), &|(), f: &mut fmt::Formatter<'_>| peers(f)),
-                GFP_KERNEL,
-            )?,
+            file(&dir, c"services", &|(), f: &mut fmt::Formatter<'_>| {
+                services(f)
+            })?,
+            file(&dir, c"workers", &|(), f: &mut fmt::Formatter<'_>| {
+                workers(f)
+            })?,
+            file(&dir, c"conns", &|(), f: &mut fmt::Formatter<'_>| conns(f))?,
+            file(&dir, c"limits", &|(), f: &mut fmt::Formatter<'_>| limits(f))?,
+            file(&dir, c"peers", &|(), f: &mut fmt::Formatter<'_>| peers(f))?,
         ];
         Ok(Self {
             _files: files,
             _dir: dir,
         })
     }
+}
+
+/// Creates a file that shows what `show` writes.
+fn file<F>(dir: &Dir, name: &'static CStr, show: &'static F) -> Result<Pin<KBox<File<()>>>>
+where
+    F: Fn(&(), &mut fmt::Formatter<'_>) -> fmt::Result + Send + Sync,
+{
+    KBox::pin_init(dir.read_callback_file(name, (), show), GFP_KERNEL)
 }
 
 fn services(f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,6 +15,7 @@ mod conn;
 mod datagram;
 mod debug;
 mod gate;
+mod holding;
 mod limits;
 mod listener;
 mod outgoing;
@@ -22,6 +23,7 @@ mod params;
 mod peer_stream;
 mod pool;
 mod port;
+mod received;
 mod registry;
 mod service;
 mod stats;
@@ -37,6 +39,10 @@ pub use datagram::{
     DATAGRAM_BYTES, //
 };
 pub use params::ServiceParams;
+pub use received::{
+    Received,
+    VIEW_BYTES, //
+};
 pub use service::{
     CloseReason,
     Progress,
@@ -45,8 +51,7 @@ pub use service::{
 };
 pub use stream::{
     Stream,
-    REPLY_BYTES,
-    VIEW_BYTES, //
+    REPLY_BYTES, //
 };
 pub use svc::Svc;
 pub use sys::{

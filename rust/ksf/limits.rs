@@ -2,7 +2,10 @@
 
 //! Limits: what is held is held by guards, which give it back when they are dropped.
 
-use crate::params::MEMORY_BYTES;
+use crate::{
+    params::MEMORY_BYTES,
+    sys::errno, //
+};
 use core::net::IpAddr;
 use kernel::{
     new_mutex,
@@ -230,10 +233,10 @@ impl Peers {
         match peers.get_mut(&address) {
             Some(peer) if peer.conns >= max => {
                 peer.refused += 1;
-                return Err(at_limit());
+                return Err(errno::at_limit());
             }
             Some(peer) => peer.conns += 1,
-            None if max == 0 => return Err(at_limit()),
+            None if max == 0 => return Err(errno::at_limit()),
             None => drop(peers.insert(node)),
         }
         Ok(PeerGuard {
@@ -267,11 +270,6 @@ impl Peers {
         // CAST: The remainder is small.
         &self.shards[(hash % SHARDS as u128) as usize]
     }
-}
-
-/// The error of a limit that is reached.
-pub(crate) fn at_limit() -> Error {
-    Error::from_errno(-(kernel::bindings::EUSERS as i32))
 }
 
 /// A connection in the table of [`Peers`].

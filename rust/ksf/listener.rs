@@ -5,17 +5,14 @@
 use crate::{
     conn::{
         Conn,
+        Next,
         State, //
     },
     limits::{
-        at_limit,
         Charge,
         Peers, //
     },
-    peer_stream::{
-        Next,
-        PeerStream, //
-    },
+    peer_stream::PeerStream,
     pool::Cx,
     stats::Counter,
     svc::{
@@ -23,6 +20,7 @@ use crate::{
         Shared, //
     },
     sys::{
+        errno,
         list::Linked,
         tcp::{
             self,
@@ -114,7 +112,7 @@ fn open(socket: TcpSocket, shared: &Arc<Shared>, cx: &mut Cx<'_>) {
     let (address, local) = (canonical(address), canonical(local));
     let refuse = |socket: TcpSocket, counter| {
         core.count(counter);
-        socket.abort();
+        socket.reset_on_close();
     };
     let max = shared.params.max_conns.get();
     if !shared.conns.take(max) {
@@ -125,7 +123,7 @@ fn open(socket: TcpSocket, shared: &Arc<Shared>, cx: &mut Cx<'_>) {
     let max = shared.params.max_conns_per_peer.get();
     let peer = match Peers::take(&shared.peers, address.ip(), max) {
         Ok(peer) => peer,
-        Err(error) if error == at_limit() => {
+        Err(error) if error == errno::at_limit() => {
             trace::limit_hit(shared.name, c"max_conns_per_peer", max);
             return refuse(socket, Counter::RefusedPeerConns);
         }

@@ -10,14 +10,17 @@ use crate::{
     conn::{
         Closing,
         Conn,
-        Info, //
+        Info,
+        Next, //
     },
+    holding::Holding,
     limits::{
         Charge,
         PeerGuard, //
     },
     outgoing::Unsent,
     pool::Cx,
+    received::Received,
     service::{
         CloseReason,
         Progress, //
@@ -33,7 +36,6 @@ use crate::{
     },
     sys::{
         clock,
-        cursor::Held,
         list::Linked,
         tcp::{
             Attached,
@@ -51,25 +53,11 @@ const TURN_BYTES: usize = 256 * 1024;
 /// From how many waiting bytes on a batch is better served by a worker.
 const INLINE_BYTES: u32 = 16 * 1024;
 
+/// More than any buffer has: nothing is kept from growing.
+const UNBOUNDED: u32 = i32::MAX as u32;
+
 /// How long a connection that holds much memory may get nowhere while more is held in all than may be, in ms.
 const MEMORY_PATIENCE_MS: u64 = 100;
-
-/// How a turn ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
-    /// Wait until woken.
-    Wait,
-    /// Have another turn, in a worker, when the others had theirs.
-    Again,
-    /// Have another turn after a while, for something is short, and nothing will say when it no longer is.
-    Later,
-    /// Send the end of the stream, and close when the peer has acknowledged it.
-    Finish(CloseReason),
-    /// Close the socket.
-    Close(CloseReason),
-    /// Close the socket with a reset.
-    Abort(CloseReason),
-}
 
 /// A TCP connection.
 pub(crate) struct PeerStream {
@@ -88,9 +76,7 @@ struct Serving {
     service: KBox<dyn AnyStream>,
     unsent: Unsent,
     /// What was taken out of the receive queue and is not consumed.
-    held: KVVec<Held>,
-    held_bytes: usize,
-    held_memory: usize,
+    held: Holding,
     /// How many bytes the service needs to go on.
     need: usize,
     /// The service wants a worker for what is next.
@@ -142,9 +128,7 @@ impl PeerStream {
             serving: Serving {
                 service,
                 unsent: Unsent::new(),
-                held: KVVec::new(),
-                held_bytes: 0,
-                held_memory: 0,
+                held: Holding::new(),
                 need: 1,
                 is_deferred: false,
                 is_closing: false,
@@ -221,7 +205,7 @@ impl PeerStream {
         if self.finished.is_some()
             || serving.is_deferred
             || serving.unsent.len() != 0
-            || serving.held_bytes != 0
+            || !serving.held.is_empty()
             || serving.verdict.is_some()
         {
             return Next::Again;
@@ -243,7 +227,7 @@ impl PeerStream {
     /// of the kernel that is released does not retransmit.
     fn wait_for_end(&mut self, reason: CloseReason, conn: &Conn) -> Next {
         let mut locked = self.socket.lock();
-        let status = locked.status(u32::MAX >> 1);
+        let status = locked.status(UNBOUNDED);
         // Nobody reads what still comes, and what is unread would make the close a reset.
         locked.read_done(status.unread as usize);
         if status.finished || status.error != 0 {
@@ -262,39 +246,21 @@ impl PeerStream {
     ///
     /// Process context, in the worker.
     pub(crate) fn close(mut self, conn: &Conn, reason: CloseReason, is_abort: bool, core: &Core) {
-        core.count(match reason {
-            CloseReason::Peer => Counter::ClosedPeer,
-            CloseReason::Error => Counter::ClosedError,
-            CloseReason::Service => Counter::ClosedService,
-            CloseReason::Idle => Counter::ClosedIdle,
-            CloseReason::FirstByte => Counter::ClosedFirstByte,
-            CloseReason::Memory => Counter::ClosedMemory,
-            CloseReason::Stop => Counter::ClosedStop,
-        });
+        let counter = Counter::from(reason);
+        core.count(counter);
         if let Some(peer) = conn.info.peer {
-            let name = match reason {
-                CloseReason::Peer => c"closed_peer",
-                CloseReason::Error => c"closed_error",
-                CloseReason::Service => c"closed_service",
-                CloseReason::Idle => c"closed_idle",
-                CloseReason::FirstByte => c"closed_first_byte",
-                CloseReason::Memory => c"closed_memory",
-                CloseReason::Stop => c"closed_stop",
-            };
-            let (bytes_in, bytes_out) = (&conn.info.bytes_in, &conn.info.bytes_out);
             trace::conn_close(
                 conn.shared.name,
                 peer,
-                name,
-                bytes_in.get(),
-                bytes_out.get(),
+                counter.name(),
+                conn.info.bytes_in.get(),
+                conn.info.bytes_out.get(),
             );
         }
         if is_abort {
-            self.socket.abort();
-        } else {
-            drop(self.socket);
+            self.socket.reset_on_close();
         }
+        drop(self.socket);
         self.serving.service.close(reason);
     }
 }
@@ -318,7 +284,7 @@ impl Serving {
                 return Next::Abort(CloseReason::Error);
             }
             self.charge
-                .set(status.memory as usize + self.unsent.len() + self.held_memory);
+                .set(status.memory as usize + self.unsent.len() + self.held.memory());
             if self.unsent.len() != 0 {
                 let before = self.unsent.len();
                 let result = self.unsent.send(locked, &mut cx.scratch.frag);
@@ -338,7 +304,7 @@ impl Serving {
             if self.is_closing {
                 return Next::Finish(CloseReason::Service);
             }
-            let available = status.unread as usize + self.held_bytes;
+            let available = status.unread as usize + self.held.bytes();
             if available < self.need {
                 if status.receive_shutdown {
                     return Next::Finish(CloseReason::Peer);
@@ -408,10 +374,11 @@ impl Serving {
         let scratch = &mut *cx.scratch;
         scratch.outgoing.clear();
         let mut stream = Stream {
-            cursor: locked.received(&self.held, status.unread),
+            received: Received::new(
+                locked.received(self.held.packets(), status.unread),
+                &mut scratch.view,
+            ),
             outgoing: &mut scratch.outgoing,
-            view: &mut scratch.view,
-            consumed: 0,
             requests: 0,
             budget: cx.requests_left,
             room: status.room as usize,
@@ -419,10 +386,13 @@ impl Serving {
             peer: conn.info.peer.ok_or(Next::Abort(CloseReason::Error))?,
         };
         let progress = self.service.stream(&mut stream);
-        let (consumed, requests) = (stream.consumed, stream.requests);
+        let (consumed, requests) = (stream.received.consumed(), stream.requests);
         let progress = progress.map_err(|_| Next::Abort(CloseReason::Service))?;
 
-        self.consume(locked, consumed);
+        let of_queue = consumed - self.held.consume(consumed);
+        if of_queue != 0 {
+            locked.read_done(of_queue);
+        }
         cx.requests_left = cx.requests_left.saturating_sub(requests.max(1));
         core.add(Counter::BytesIn, consumed as u64);
         core.add(Counter::Requests, requests);
@@ -511,39 +481,7 @@ impl Serving {
         if self.charge.must_wait() {
             return Err(self.wait_for_memory(conn, conn.shared.stats.core(cx.slot)));
         }
-        let result = locked.hold(&mut self.held);
-        self.held_bytes = self.held.iter().map(Held::len).sum();
-        self.held_memory = self.held.iter().map(Held::truesize).sum();
-        result.map_err(|_| Next::Later)
-    }
-
-    /// Gives up the first `count` bytes of what is held and of the receive queue.
-    fn consume(&mut self, locked: &mut Locked, mut count: usize) {
-        if self.held_bytes != 0 {
-            let mut whole = 0;
-            for held in &mut self.held {
-                if count < held.len() {
-                    held.advance(count);
-                    count = 0;
-                    break;
-                }
-                count -= held.len();
-                whole += 1;
-            }
-            if whole == self.held.len() {
-                // A connection that waits for nothing keeps no memory.
-                self.held = KVVec::new();
-            } else {
-                for _ in 0..whole {
-                    let _ = self.held.remove(0);
-                }
-            }
-            self.held_bytes = self.held.iter().map(Held::len).sum();
-            self.held_memory = self.held.iter().map(Held::truesize).sum();
-        }
-        if count != 0 {
-            locked.read_done(count);
-        }
+        self.held.take(locked).map_err(|_| Next::Later)
     }
 
     /// Lets others know how the turn has left the connection.

@@ -13,11 +13,9 @@ use crate::{
         BUSY_POLL_US,
         CPUS, //
     },
+    received::VIEW_BYTES,
     stats::Slot,
-    stream::{
-        REPLY_BYTES,
-        VIEW_BYTES, //
-    },
+    stream::REPLY_BYTES,
     sweep::Sweeper,
     sys::{
         clock::{
@@ -193,7 +191,7 @@ impl CpuEvents for Pool {
 }
 
 impl Core {
-    /// The CPU is online: starts the thread, or lets it go on.
+    /// The CPU is online: starts the thread, or has it come back to the CPU.
     fn online(&self) -> Result {
         match self.thread.as_ref() {
             Some(thread) => {
@@ -316,7 +314,7 @@ impl Inline {
 pub(crate) struct Worker {
     pub(crate) cpu: CpuId,
     conns: List<Conn>,
-    /// The CPU is online, and the thread takes from the list.
+    /// The CPU is online, and what is woken there is queued here.
     is_active: Atomic<bool>,
     /// The CPU was offline, and the thread may be somewhere else since.
     is_to_be_bound: Atomic<bool>,
@@ -394,11 +392,10 @@ impl Worker {
         Ok(())
     }
 
-    /// Has the turns of `conns` by `run`.
+    /// Has the turns of `conns`.
     fn run_batch(
         &self,
         conns: impl Iterator<Item = Arc<Linked<Conn>>>,
-        run: impl Fn(Arc<Linked<Conn>>, &mut Cx<'_>) -> Option<Arc<Linked<Conn>>>,
         thread: &Current,
         scratch: &mut Scratch,
         delayed: &List<Conn>,
@@ -415,7 +412,7 @@ impl Worker {
                 requests_left: BUDGET.get(),
                 delayed: Some(delayed),
             };
-            if let Some(conn) = run(conn, &mut cx) {
+            if let Some(conn) = Linked::run(conn, &mut cx) {
                 cx.delay(conn);
             }
             self.stats.turns.add(1);
@@ -459,11 +456,11 @@ impl Body for Worker {
             let now = clock::coarse_ms();
             if retry_at.take_if(|at| now >= *at).is_some() {
                 let batch = delayed.take();
-                self.run_batch(batch, Linked::run, thread, scratch, &delayed);
+                self.run_batch(batch, thread, scratch, &delayed);
             }
             if !self.conns.is_empty() {
                 let batch = self.conns.take();
-                self.run_batch(batch, Linked::run, thread, scratch, &delayed);
+                self.run_batch(batch, thread, scratch, &delayed);
             }
             if !delayed.is_empty() && retry_at.is_none() {
                 retry_at = Some(now + RETRY_MS);

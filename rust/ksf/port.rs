@@ -3,13 +3,16 @@
 //! A UDP socket, of which each core has one.
 
 use crate::{
-    conn::Conn,
+    conn::{
+        Conn,
+        Next, //
+    },
     datagram::{
         Datagram,
         Reply, //
     },
-    peer_stream::Next,
     pool::Cx,
+    received::Received,
     service::Verdict,
     stats::{
         Core,
@@ -21,6 +24,7 @@ use crate::{
     },
     sys::{
         cursor::Cursor,
+        errno,
         list::Linked,
         skb::Skb,
         softirq,
@@ -128,9 +132,8 @@ impl Port {
         let scratch = &mut *cx.scratch;
         scratch.outgoing.clear();
         let mut datagram = Datagram {
-            cursor: Cursor::of_packet(&skb),
+            received: Received::new(Cursor::of_packet(&skb), &mut scratch.view),
             outgoing: &mut scratch.outgoing,
-            view: &mut scratch.view,
             reply: Reply::Nothing,
             may_sleep: cx.may_sleep,
             peer: flow.peer(),
@@ -192,17 +195,12 @@ impl Port {
                 core.count(Counter::Replies);
                 core.add(Counter::BytesOut, len);
             }
-            Err(error) if error == ENOMEM || error == EAGAIN || error == no_buffers() => {
+            Err(error) if error == ENOMEM || error == EAGAIN || error == errno::no_buffers() => {
                 core.count(Counter::DroppedMemory);
             }
             Err(_) => core.count(Counter::DroppedRoute),
         }
     }
-}
-
-/// What is said when the send buffer or a device's queue is full, or memory is short.
-fn no_buffers() -> Error {
-    Error::from_errno(-(kernel::bindings::ENOBUFS as i32))
 }
 
 /// Takes the first of some datagrams.

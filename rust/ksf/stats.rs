@@ -7,7 +7,10 @@
 //!
 //! `make modules KSF_UNCOUNTED=1` builds without, to measure what it costs.
 
-use crate::sys::once::Once64;
+use crate::{
+    service::CloseReason,
+    sys::once::Once64, //
+};
 use core::fmt::{
     self,
     Write, //
@@ -27,8 +30,15 @@ macro_rules! counters {
         }
 
         impl Counter {
-            /// All counters, with the names that debugfs shows.
-            const ALL: &'static [(Counter, &'static CStr)] = &[$((Counter::$name, $text),)*];
+            /// All counters.
+            const ALL: &'static [Counter] = &[$(Counter::$name,)*];
+
+            /// Returns the name that debugfs and trace events show.
+            pub(crate) fn name(self) -> &'static CStr {
+                match self {
+                    $(Counter::$name => $text,)*
+                }
+            }
         }
     };
 }
@@ -94,6 +104,21 @@ counters! {
     SendBlocked = c"send_blocked",
     /// Turns that read nothing because a memory limit was reached.
     MemoryStops = c"memory_stops",
+}
+
+impl From<CloseReason> for Counter {
+    /// The counter of the connections that ended for this reason.
+    fn from(reason: CloseReason) -> Self {
+        match reason {
+            CloseReason::Peer => Self::ClosedPeer,
+            CloseReason::Error => Self::ClosedError,
+            CloseReason::Service => Self::ClosedService,
+            CloseReason::Idle => Self::ClosedIdle,
+            CloseReason::FirstByte => Self::ClosedFirstByte,
+            CloseReason::Memory => Self::ClosedMemory,
+            CloseReason::Stop => Self::ClosedStop,
+        }
+    }
 }
 
 /// How many counters there are.
@@ -231,8 +256,8 @@ impl Stats {
 
     /// Writes all counters, as ` name=value`.
     pub(crate) fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (counter, name) in Counter::ALL {
-            write!(f, " {}={}", text(name), self.sum(*counter))?;
+        for &counter in Counter::ALL {
+            write!(f, " {}={}", text(counter.name()), self.sum(counter))?;
         }
         self.show_histogram(f, "queue_delay_ns", |core| &core.queue_delay)?;
         self.show_histogram(f, "service_time_ns", |core| &core.service_time)
@@ -298,7 +323,7 @@ mod tests {
 
     #[test]
     fn counters_are_in_the_order_of_their_numbers() {
-        for (number, (counter, _)) in Counter::ALL.iter().enumerate() {
+        for (number, counter) in Counter::ALL.iter().enumerate() {
             assert_eq!(*counter as usize, number);
         }
     }

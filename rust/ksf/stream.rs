@@ -4,13 +4,16 @@
 
 use crate::{
     outgoing::Outgoing,
-    sys::cursor::Cursor, //
+    received::Received, //
 };
-use core::net::SocketAddr;
+use core::{
+    net::SocketAddr,
+    ops::{
+        Deref,
+        DerefMut, //
+    }, //
+};
 use kernel::prelude::*;
-
-/// The longest view that [`Stream::view()`] and [`Datagram::view()`](crate::Datagram::view()) give, in bytes.
-pub const VIEW_BYTES: usize = 4096;
 
 /// The most bytes that [`Stream::reply()`] takes in one call of [`Service::stream()`](crate::Service::stream()).
 pub const REPLY_BYTES: usize = 64 * 1024;
@@ -18,16 +21,13 @@ pub const REPLY_BYTES: usize = 64 * 1024;
 /// From how many bytes behind each other on it is cheaper to send a received page back than to copy it.
 const REFER_BYTES: usize = 4096;
 
-/// What was received on a TCP connection and is not consumed yet, and the replies to it.
+/// What was [`Received`] on a TCP connection and is not consumed yet, and the replies to it.
 ///
-/// The bytes lie in the socket's receive queue, and are looked at there. They are given up with
-/// [`consume()`](Self::consume()) and [`send_back()`](Self::send_back()).
+/// The bytes lie in the socket's receive queue. They are given up with [`consume()`](Received::consume()) and
+/// [`send_back()`](Self::send_back()).
 pub struct Stream<'a> {
-    pub(crate) cursor: Cursor<'a>,
+    pub(crate) received: Received<'a>,
     pub(crate) outgoing: &'a mut Outgoing,
-    pub(crate) view: &'a mut [u8],
-    /// Bytes that were consumed.
-    pub(crate) consumed: usize,
     pub(crate) requests: u64,
     /// How many requests may be served until others have their turn.
     pub(crate) budget: u64,
@@ -38,44 +38,6 @@ pub struct Stream<'a> {
 }
 
 impl Stream<'_> {
-    /// Returns how many bytes were received and not consumed.
-    pub fn available(&self) -> usize {
-        self.cursor.remaining()
-    }
-
-    /// Copies the next bytes into `buffer` without consuming them. Returns how many: fewer than it has room for only if no
-    /// more are available.
-    pub fn peek(&self, buffer: &mut [u8]) -> usize {
-        self.cursor.copy(buffer)
-    }
-
-    /// Returns the next `N` bytes without consuming them, or [`None`] if fewer are available.
-    pub fn peek_array<const N: usize>(&self) -> Option<[u8; N]> {
-        let mut bytes = [0; N];
-        (self.peek(&mut bytes) == N).then_some(bytes)
-    }
-
-    /// Returns the next `count` bytes behind each other, without consuming them, or [`None`] if fewer are available or
-    /// `count` is more than [`VIEW_BYTES`].
-    ///
-    /// They are not copied if they lie behind each other already, in memory that nobody else can write to.
-    pub fn view(&mut self, count: usize) -> Option<&[u8]> {
-        if count > self.available() {
-            return None;
-        }
-        if let Some(bytes) = self.cursor.stable(count) {
-            return Some(bytes);
-        }
-        let view = self.view.get_mut(..count)?;
-        (self.cursor.copy(view) == count).then_some(view)
-    }
-
-    /// Consumes the next `count` bytes, or all if there are fewer.
-    pub fn consume(&mut self, count: usize) {
-        self.consumed += count.min(self.available());
-        self.cursor.advance(count);
-    }
-
     /// Returns how many bytes of replies the socket has room for. A reply may be longer, for it has to be appended whole,
     /// but no request should be served when there is none.
     pub fn room(&self) -> usize {
@@ -109,19 +71,19 @@ impl Stream<'_> {
         let wanted = count.min(self.available()).min(self.room());
         let mut left = wanted;
         // Nearly always it lies behind each other, and is short.
-        if wanted <= self.cursor.run_len() && wanted < REFER_BYTES {
-            let cursor = &self.cursor;
+        if wanted <= self.received.cursor.run_len() && wanted < REFER_BYTES {
+            let cursor = &self.received.cursor;
             let sent = self.outgoing.copy(wanted, |buffer| cursor.copy(buffer));
             self.consume(sent);
             left -= sent;
         }
         while left != 0 {
-            let sent = if self.cursor.page_run_len().min(left) >= REFER_BYTES {
+            let sent = if self.received.cursor.page_run_len().min(left) >= REFER_BYTES {
                 self.refer(left)
             } else {
                 // Up to the next page that is worth to be referred to.
-                let here = self.cursor.run_len().min(left);
-                let cursor = &self.cursor;
+                let here = self.received.cursor.run_len().min(left);
+                let cursor = &self.received.cursor;
                 self.outgoing.copy(here, |buffer| cursor.copy(buffer))
             };
             if sent == 0 {
@@ -135,7 +97,7 @@ impl Stream<'_> {
 
     /// Appends the page that is next, at most `max` bytes of it. Returns how many.
     fn refer(&mut self, max: usize) -> usize {
-        let Some(run) = self.cursor.page_run(max) else {
+        let Some(run) = self.received.cursor.page_run(max) else {
             return 0;
         };
         let len = run.len();
@@ -160,5 +122,19 @@ impl Stream<'_> {
     /// Returns the address of the peer.
     pub fn peer(&self) -> SocketAddr {
         self.peer
+    }
+}
+
+impl<'a> Deref for Stream<'a> {
+    type Target = Received<'a>;
+
+    fn deref(&self) -> &Received<'a> {
+        &self.received
+    }
+}
+
+impl<'a> DerefMut for Stream<'a> {
+    fn deref_mut(&mut self) -> &mut Received<'a> {
+        &mut self.received
     }
 }

@@ -253,7 +253,13 @@ impl Shared {
     fn start_udp(self: &Arc<Self>) -> Result {
         let mut order = Order::new();
         for cpu in self.pool.active_cpus() {
-            let socket = udp::bind(self.net, self.address, Sharing::Group, self.is_dual_stack())?;
+            let socket = Socket::bind(
+                self.net,
+                Transport::Udp,
+                self.address,
+                Sharing::Group,
+                self.is_dual_stack(),
+            )?;
             order.join(cpu)?;
             reuseport::attach(&socket, &order.program()?)?;
             let service = self.service.new_port()?;
@@ -275,7 +281,6 @@ impl Shared {
         let socket = TcpSocket::listen(
             self.net,
             self.address,
-            Sharing::Group,
             self.is_dual_stack(),
             BACKLOG,
             FIRST_RECEIVE_BYTES,

@@ -14,6 +14,7 @@ use crate::{
     sweep,
     sys::{
         clock,
+        errno,
         list::Linked, //
     }, //
 };
@@ -91,7 +92,7 @@ impl Table {
         let part = cpu.as_u32() as usize;
         let mut slots = self.parts.get(part).ok_or(EINVAL)?.slots.lock();
         if slots.is_closed {
-            return Err(Error::from_errno(-(kernel::bindings::ESHUTDOWN as i32)));
+            return Err(errno::shutdown());
         }
         let slot = match slots.free.pop() {
             Some(slot) => slot,

@@ -7,6 +7,7 @@
 pub(crate) mod clock;
 pub(crate) mod completion;
 pub(crate) mod cursor;
+pub(crate) mod errno;
 pub(crate) mod global;
 pub(crate) mod hotplug;
 pub(crate) mod kthread;

@@ -4,7 +4,10 @@
 //!
 //! C header: [`include/linux/skbuff.h`](srctree/include/linux/skbuff.h)
 
-use super::bindings;
+use super::{
+    bindings,
+    errno, //
+};
 use core::{
     mem,
     ptr::NonNull, //
@@ -48,7 +51,7 @@ impl Skb {
         let len = u32::try_from(len)?;
         // SAFETY: Any length will do, and the flags fit the context.
         let skb = unsafe { bindings::ksf_shim_udp_alloc(len, gfp(may_sleep)) };
-        let skb = NonNull::new(skb).ok_or(Error::from_errno(-(bindings::ENOBUFS as i32)))?;
+        let skb = NonNull::new(skb).ok_or(errno::no_buffers())?;
         // INVARIANT: It was made just now.
         Ok(Self { skb })
     }

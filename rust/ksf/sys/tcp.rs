@@ -68,7 +68,7 @@ pub(crate) struct TcpSocket {
 }
 
 impl TcpSocket {
-    /// Creates a socket in `net` that listens on `address`. What it accepts sends segments as soon as they are written, and
+    /// Creates a socket in `net` that listens on `address`, of which there may be several. What it accepts sends segments as soon as they are written, and
     /// asks a silent peer whether it is there.
     ///
     /// Process context; `net` exists.
@@ -79,12 +79,11 @@ impl TcpSocket {
     pub(crate) fn listen(
         net: Net,
         address: SocketAddr,
-        sharing: Sharing,
         dual_stack: bool,
         backlog: u16,
         receive_bytes: u32,
     ) -> Result<Self> {
-        let socket = Socket::bind(net, Transport::Tcp, address, sharing, dual_stack)?;
+        let socket = Socket::bind(net, Transport::Tcp, address, Sharing::Group, dual_stack)?;
         let sk = socket.sk();
         let mut callbacks = bindings::ksf_shim_callbacks::default();
         // SAFETY: The `sock` is valid, and nobody else knows it yet.
@@ -133,10 +132,10 @@ impl TcpSocket {
         Ok(this)
     }
 
-    /// Closes the connection with a reset, so that nothing of it stays.
+    /// Has the connection end with a reset when it is closed, so that nothing of it stays.
     ///
     /// Process context.
-    pub(crate) fn abort(self) {
+    pub(crate) fn reset_on_close(&self) {
         // SAFETY: The `sock` is valid.
         unsafe { bindings::sock_no_linger(self.sk()) };
     }
@@ -229,14 +228,6 @@ pub(crate) trait Events: Send + Sync + 'static {
 pub(crate) struct Attached<T: Events> {
     socket: ManuallyDrop<TcpSocket>,
     events: Arc<T>,
-}
-
-impl<T: Events> Attached<T> {
-    /// As [`TcpSocket::abort()`].
-    pub(crate) fn abort(self) {
-        // SAFETY: The `sock` is valid.
-        unsafe { bindings::sock_no_linger(self.sk()) };
-    }
 }
 
 impl<T: Events> Deref for Attached<T> {

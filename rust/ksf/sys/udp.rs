@@ -6,13 +6,8 @@
 
 use super::{
     bindings,
-    netns::Net,
     skb::Skb,
-    socket::{
-        Sharing,
-        Socket,
-        Transport, //
-    },
+    socket::Socket,
     softirq, //
 };
 use core::{
@@ -39,22 +34,6 @@ use kernel::{
         ArcBorrow, //
     }, //
 };
-
-/// Binds a UDP socket in `net` to `address`, so that datagrams of any size may be sent from it.
-///
-/// Process context; `net` exists.
-///
-/// # Errors
-///
-/// As [`Socket::bind()`].
-pub(crate) fn bind(
-    net: Net,
-    address: SocketAddr,
-    sharing: Sharing,
-    dual_stack: bool,
-) -> Result<Socket> {
-    Socket::bind(net, Transport::Udp, address, sharing, dual_stack)
-}
 
 /// Where a datagram came from and where it was sent to.
 pub(crate) struct Flow {

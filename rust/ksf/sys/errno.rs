@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Errors that the kernel crate has no names for.
+
+use super::bindings;
+use kernel::{
+    error::Error,
+    ffi::c_int, //
+};
+
+/// `ENOBUFS`: the send buffer or a device's queue is full, or memory is short.
+pub(crate) fn no_buffers() -> Error {
+    of(bindings::ENOBUFS)
+}
+
+/// `ESHUTDOWN`: the service stops.
+pub(crate) fn shutdown() -> Error {
+    of(bindings::ESHUTDOWN)
+}
+
+/// `EUSERS`: a limit is reached.
+pub(crate) fn at_limit() -> Error {
+    of(bindings::EUSERS)
+}
+
+fn of(errno: u32) -> Error {
+    // CAST: These numbers are small.
+    Error::from_errno(-(errno as c_int))
+}
