@@ -82,10 +82,7 @@ impl Member for Echo {
         }
         match turn {
             Turn::End if self.ended => Ok(Next::Done),
-            Turn::End => Err(Failure::ClosedEarly {
-                sent: stream.sent(),
-                received: stream.received(),
-            }),
+            Turn::End => Err(stream.closed_early()),
             _ if !self.ends && stream.received() == self.goal => Ok(Next::Done),
             Turn::Progress => Ok(Next::Again),
             Turn::Blocked => stream.wait(shared),

@@ -234,12 +234,7 @@ impl Stream {
             .min(buffer.len());
         let length = match recv(&self.socket, &mut buffer[..room], RecvFlags::DONTWAIT) {
             Ok((0, _)) if self.received == self.sent => return Ok(Turn::End),
-            Ok((0, _)) => {
-                return Err(Failure::ClosedEarly {
-                    sent: self.sent,
-                    received: self.received,
-                })
-            }
+            Ok((0, _)) => return Err(self.closed_early()),
             Ok((length, _)) => length,
             Err(Errno::AGAIN | Errno::INTR) => return Ok(Turn::Blocked),
             Err(error) => return Err(error.into()),
@@ -255,6 +250,14 @@ impl Stream {
         self.received += length as u64;
         self.progress_at = Instant::now();
         Ok(Turn::Progress)
+    }
+
+    /// What it means that the server has ended the stream before all that was sent had come back.
+    pub(crate) fn closed_early(&self) -> Failure {
+        Failure::ClosedEarly {
+            sent: self.sent,
+            received: self.received,
+        }
     }
 
     /// Ends the client's side of the stream.

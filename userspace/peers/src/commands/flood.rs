@@ -132,10 +132,7 @@ impl Member for Flood<'_> {
         };
         match stream.turn(shared, send_to, u64::MAX)? {
             Turn::End if self.ended => Ok(Next::Done),
-            Turn::End => Err(Failure::ClosedEarly {
-                sent: stream.sent(),
-                received: stream.received(),
-            }),
+            Turn::End => Err(stream.closed_early()),
             Turn::Progress => Ok(Next::Again),
             Turn::Blocked => stream.wait(shared),
         }

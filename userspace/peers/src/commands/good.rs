@@ -232,12 +232,7 @@ fn go_on(stream: &mut Stream, shared: &mut Shared, goal: u64, ends: bool) -> Res
     loop {
         match stream.turn(shared, goal, u64::MAX)? {
             Turn::End if ends => return Ok(()),
-            Turn::End => {
-                return Err(Failure::ClosedEarly {
-                    sent: stream.sent(),
-                    received: stream.received(),
-                })
-            }
+            Turn::End => return Err(stream.closed_early()),
             _ if stream.received() == goal && !ends => return Ok(()),
             Turn::Progress => {}
             Turn::Blocked => stream.wait_alone(shared, goal)?,

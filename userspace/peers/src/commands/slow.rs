@@ -123,10 +123,7 @@ impl Member for Slow<'_> {
         self.awaits &= !is_answered;
         match turn {
             Turn::End if self.ended => Ok(Next::Done),
-            Turn::End => Err(Failure::ClosedEarly {
-                sent: stream.sent(),
-                received: stream.received(),
-            }),
+            Turn::End => Err(stream.closed_early()),
             Turn::Progress => Ok(Next::Again),
             Turn::Blocked => {
                 let time = if self.awaits { *limit } else { *interval };
