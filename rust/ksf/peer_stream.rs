@@ -383,7 +383,11 @@ impl Serving {
             budget: cx.requests_left,
             room: status.room as usize,
             may_sleep: cx.may_sleep,
-            peer: conn.info.peer.ok_or(Next::Abort(CloseReason::Error))?,
+            peer: conn
+                .info
+                .peer
+                .as_ref()
+                .ok_or(Next::Abort(CloseReason::Error))?,
         };
         let progress = self.service.stream(&mut stream);
         let (consumed, requests) = (stream.received.consumed(), stream.requests);

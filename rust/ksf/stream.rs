@@ -34,7 +34,7 @@ pub struct Stream<'a> {
     /// How many bytes of replies the socket takes.
     pub(crate) room: usize,
     pub(crate) may_sleep: bool,
-    pub(crate) peer: SocketAddr,
+    pub(crate) peer: &'a SocketAddr,
 }
 
 impl Stream<'_> {
@@ -121,7 +121,7 @@ impl Stream<'_> {
 
     /// Returns the address of the peer.
     pub fn peer(&self) -> SocketAddr {
-        self.peer
+        *self.peer
     }
 }
 

@@ -19,7 +19,6 @@ use kernel::{
     },
     prelude::*,
     sync::Arc,
-    task::MAX_SCHEDULE_TIMEOUT,
     time::{
         Delta,
         Msecs, //
@@ -163,15 +162,19 @@ impl Current {
     /// Who makes `condition` true wakes the thread afterwards; that is never lost. No guard of a spinlock may be held.
     pub(crate) fn sleep_unless(&self, condition: impl FnOnce() -> bool, limit: Option<Delta>) {
         // A part of a jiffy is a whole one, for the time is to be over afterwards.
-        let jiffies = limit.map_or(MAX_SCHEDULE_TIMEOUT, |limit| {
+        let jiffies = limit.map(|limit| {
             let millis = limit.as_millis().clamp(0, i64::from(Msecs::MAX)) as Msecs;
             kernel::time::msecs_to_jiffies(millis).saturating_add(1) as c_long
         });
         // SAFETY: A kernel thread may sleep; the state is put back below, on the one way out.
         unsafe { bindings::ksf_shim_prepare_to_sleep() };
         if !condition() {
-            // SAFETY: This is process context.
-            unsafe { bindings::schedule_timeout(jiffies) };
+            match jiffies {
+                // SAFETY: This is process context.
+                Some(jiffies) => drop(unsafe { bindings::schedule_timeout(jiffies) }),
+                // SAFETY: As above.
+                None => unsafe { bindings::schedule() },
+            }
         }
         // SAFETY: Ends what was prepared above.
         unsafe { bindings::ksf_shim_finish_sleep() };
