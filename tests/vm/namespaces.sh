@@ -38,12 +38,17 @@ exists() {
 
 # The modules stay: what is gone is the service.
 service_is_closed() {
-	[ -e /sys/module/kecho ] && [ -e /sys/module/ksf ] && [ -z "$(ss -tanH '( sport = :60007 )')" ] &&
+	[ -e /sys/module/kecho ] && [ -e /sys/module/ksf ] && ! listens 60007 && [ -z "$(connections 60007)" ] &&
 		[ "$(counter conns)" = 0 ] && [ "$(sum limits used)" = 0 ]
 }
 
 goes_away() {
-	ip netns delete ksf-test && until_true is_gone && until_true service_is_closed
+	ip netns delete ksf-test && until_true is_gone || return
+	until_true service_is_closed || {
+		ss -tan '( sport = :60007 )'
+		cat /sys/kernel/debug/ksf/{services,conns,limits}
+		return 1
+	}
 }
 
 unloads_at_once() {
