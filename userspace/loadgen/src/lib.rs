@@ -8,11 +8,17 @@
 
 pub mod args;
 mod course;
+pub mod engine;
 pub mod histogram;
+pub mod ledger;
+pub mod protocol;
 pub mod report;
+pub mod result;
 pub mod run;
 pub mod target;
 
 pub use histogram::Histogram;
+pub use ledger::Ledger;
+pub use result::RunResult;
 pub use run::{run, Measured, Recorder};
 pub use target::{Peer, Target};
