@@ -39,6 +39,11 @@ impl Pattern {
         }
     }
 
+    /// How long each message is.
+    pub(crate) fn message_bytes(&self) -> usize {
+        self.length
+    }
+
     /// The message with this number, from 0, on the connection with this one.
     #[inline]
     pub(crate) fn message(&self, connection: u64, number: u64) -> &[u8] {

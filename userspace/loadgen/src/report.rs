@@ -7,7 +7,7 @@
 
 use std::{fmt::Write, time::Duration};
 
-use crate::{histogram::Percentile, Measured};
+use crate::{histogram::Percentile, RunResult};
 
 /// The percentiles that are shown, and their names.
 const PERCENTILES: [(&str, Percentile); 4] = [
@@ -17,11 +17,17 @@ const PERCENTILES: [(&str, Percentile); 4] = [
     ("p99.9", Percentile(9_990)),
 ];
 
-/// Returns the two lines above the rows, without the last line's end.
-pub fn header() -> String {
+/// Returns the two lines above the rows, without the last line's end; `requests` is what requests are called.
+pub fn header(requests: &str) -> String {
     let mut header = format!(
         "{:>50}{:>54}\n{:>4} {:>10} {:>9} {:>10} {:>10}   ",
-        "", "round trip, us", "run", "messages", "seconds", "messages/s", "Mbit/s",
+        "",
+        "round trip, us",
+        "run",
+        requests,
+        "seconds",
+        format!("{requests}/s"),
+        "Mbit/s",
     );
     let names = PERCENTILES.iter().map(|&(name, _)| name);
     for name in ["min"].into_iter().chain(names).chain(["max"]) {
@@ -30,24 +36,22 @@ pub fn header() -> String {
     header
 }
 
-/// Returns the row of `measured`, without the line's end.
+/// Returns the row of `result`, without the line's end.
 ///
 /// The columns are: `label`; the messages that were answered; the seconds from the first start to the last end; the
-/// messages per second and, `message_bytes` each, the Mbit/s in each direction, both while all clients were active; the
-/// round trips' minimum, percentiles and maximum in microseconds.
-pub fn row(label: &str, measured: &Measured, message_bytes: usize) -> String {
-    let window = measured.window;
-    let rate =
-        (!window.length.is_zero()).then(|| window.answered as f64 / window.length.as_secs_f64());
+/// messages per second and, `message_bytes` each, the Mbit/s in each direction, both while all threads were active; the
+/// response latencies' minimum, percentiles and maximum in microseconds.
+pub fn row(label: &str, result: &RunResult, message_bytes: usize) -> String {
+    let rate = result.window.rate();
     let mbits = rate.map(|rate| rate * message_bytes as f64 * 8e-6);
     let mut row = format!(
         "{label:>4} {:>10} {:>9.3} {:>10} {:>10}   ",
-        measured.ledger.answered,
-        measured.elapsed.as_secs_f64(),
+        result.ledger.answered,
+        result.elapsed_ns as f64 * 1e-9,
         rate.map_or_else(not_available, |rate| format!("{rate:.0}")),
         mbits.map_or_else(not_available, |mbits| format!("{mbits:.1}")),
     );
-    let histogram = &measured.histogram;
+    let histogram = &result.response;
     let percentiles = PERCENTILES
         .iter()
         .map(|&(_, percentile)| histogram.percentile(percentile));
@@ -81,28 +85,20 @@ fn not_available() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        run::{Ledger, Window},
-        Histogram,
-    };
+    use crate::result::Window;
 
-    fn measured(round_trips: u64) -> Measured {
-        let mut histogram = Histogram::new();
-        (1..=round_trips).for_each(|us| histogram.record(us * 1_000));
-        Measured {
-            ledger: Ledger {
-                scheduled: round_trips,
-                sent: round_trips,
-                answered: round_trips,
-                ..Ledger::default()
-            },
-            histogram,
-            elapsed: Duration::from_millis(2_500),
+    fn result(round_trips: u64) -> RunResult {
+        let mut result = RunResult {
+            elapsed_ns: 2_500_000_000,
             window: Window {
-                length: Duration::from_millis(500),
+                length_ns: 500_000_000,
                 answered: 1_000,
             },
-        }
+            ..RunResult::default()
+        };
+        (1..=round_trips).for_each(|us| result.response.record(us * 1_000));
+        result.ledger.answered = round_trips;
+        result
     }
 
     fn cells(line: &str) -> Vec<&str> {
@@ -111,9 +107,9 @@ mod tests {
 
     #[test]
     fn a_row_has_a_cell_under_each_name() {
-        let header = header();
+        let header = header("messages");
         let names = header.lines().last().unwrap();
-        let row = row("1", &measured(4_000), 1_000);
+        let row = row("1", &result(4_000), 1_000);
         assert_eq!(row.len(), names.len());
         let expected = [
             ("run", "1"),
@@ -134,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_told_is_not_available() {
-        let mut few = measured(40);
+        let mut few = result(40);
         few.window = Window::default();
         let row = row("all", &few, 32);
         let expected = [
@@ -145,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_run_without_replies_has_no_round_trips() {
-        let row = row("1", &Measured::default(), 32);
+        let row = row("1", &RunResult::default(), 32);
         assert_eq!(
             cells(&row),
             [["1", "0", "0.000"].as_slice(), &["n/a"; 8]].concat()

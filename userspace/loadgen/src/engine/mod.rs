@@ -7,7 +7,15 @@
 //!
 //! Connections are known by their places, from 0, among those that the engine was made with.
 
+mod mmsg;
+pub(crate) mod plain;
+#[cfg(test)]
+pub(crate) mod simulated;
+
 use std::io;
+
+/// How many datagrams one call sends or receives at most.
+pub(crate) const MAX_DATAGRAMS: usize = mmsg::MOST;
 
 /// Nanoseconds, as a length of time or, since some moment of the engine's choice that all engines of one process share,
 /// as a point in time.
@@ -56,7 +64,7 @@ pub enum Sent {
     /// They were sent, or will be without further ado: the next may follow at once.
     All,
     /// The socket is full. The engine keeps what is left and sends it when it can; the next requests may follow after
-    /// [`Event::Writable`]. Replies are delivered meanwhile.
+    /// an [`Event::Sent`] that says that nothing is left. Replies are delivered meanwhile.
     Partly,
     /// The connection takes no more requests, ever. What has come from it is still delivered, and at last why it failed.
     Failed,
@@ -89,12 +97,14 @@ pub enum Event<'a> {
         /// sent together.
         more: bool,
     },
-    /// What was left of the requests after [`Sent::Partly`] has been sent.
-    Writable {
+    /// Of what was left after [`Sent::Partly`], some has been sent.
+    Sent {
         /// The place of the connection.
         connection: usize,
         /// When that was noticed.
         at: Nanos,
+        /// Whether something is still left.
+        left: bool,
     },
     /// The server ended its side of the stream, and everything before that was delivered. The connection's last event.
     Closed {
@@ -127,7 +137,7 @@ pub trait Engine {
     /// Sends requests on a connection, with one call to the system if it takes them all; never waits.
     ///
     /// Whatever becomes of them, they are the engine's afterwards: the caller clears `requests`. It must not be called
-    /// between [`Sent::Partly`] and [`Event::Writable`], nor after [`Sent::Failed`] or the connection's last event.
+    /// between [`Sent::Partly`] and the [`Event::Sent`] that leaves nothing, nor after [`Sent::Failed`] or the connection's last event.
     fn send(&mut self, connection: usize, requests: &mut Requests) -> Sent;
 
     /// How many of the requests that were handed over on a connection the system has not begun to take; they are the
