@@ -8,6 +8,7 @@
 mod broken_connections;
 mod datagrams;
 mod good;
+mod load;
 mod server;
 mod usage;
 mod wrong_bytes;

@@ -266,14 +266,14 @@ impl Plain {
             Wait::Until(until) => until,
             Wait::Tick => clock::now().saturating_add(self.tick),
         };
-        if wait == Wait::No || self.busy_poll {
+        if wait == Wait::No {
             self.connections[0].is_dry = false;
         }
         loop {
             if self.connections[0].is_full && self.flush(0) {
                 return Ok(Found::Sent { connection: 0 });
             }
-            if !self.connections[0].is_dry {
+            if self.busy_poll || !self.connections[0].is_dry {
                 if let Some(found) = self.receive(0, false) {
                     return Ok(found);
                 }
@@ -581,3 +581,6 @@ fn send_datagrams(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
