@@ -30,6 +30,7 @@ pub mod session;
 #[cfg(test)]
 mod simulation;
 pub mod socket;
+pub mod stats;
 pub mod target;
 mod window;
 mod worker;

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Statistics: pure functions and small types, without input or output, and the same for the same seed.
+
+pub mod bootstrap;
+pub mod order;
