@@ -3,4 +3,7 @@
 //! Statistics: pure functions and small types, without input or output, and the same for the same seed.
 
 pub mod bootstrap;
+pub mod objective;
 pub mod order;
+pub mod pooled;
+pub mod until_ci;
