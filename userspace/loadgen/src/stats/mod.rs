@@ -6,4 +6,5 @@ pub mod bootstrap;
 pub mod objective;
 pub mod order;
 pub mod pooled;
+pub mod search;
 pub mod until_ci;
