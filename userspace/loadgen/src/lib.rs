@@ -13,6 +13,7 @@
 pub mod app;
 pub mod args;
 pub mod clock;
+pub mod campaign;
 mod course;
 pub mod engine;
 pub mod histogram;

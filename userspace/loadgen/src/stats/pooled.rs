@@ -9,7 +9,10 @@ use super::{
     bootstrap::{Bootstrap, Estimate},
     order::{least_sample, rank_of, CONFIDENCE},
 };
-use crate::{result::Distribution, RunResult};
+use crate::{
+    result::{Distribution, Window},
+    RunResult,
+};
 
 /// The three figures that are reported with an interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -23,17 +26,15 @@ pub struct Headline {
 }
 
 impl Headline {
-    /// The figures of these runs.
-    pub fn of<'a>(runs: impl IntoIterator<Item = &'a RunResult>, bootstrap: &Bootstrap) -> Self {
-        let (latencies, windows): (Vec<_>, Vec<_>) = runs
-            .into_iter()
-            .map(|run| (run.response.distribution(), run.window))
-            .unzip();
+    /// The figures of these runs, and their intervals.
+    pub fn of(runs: &Units, bootstrap: &Bootstrap) -> Self {
+        let latencies: Vec<_> = runs.units.iter().map(|unit| &unit.response).collect();
         let pooled = Pooled::new(&latencies);
         // A run in which the threads were never all active has no rate, and says nothing of it.
-        let windows: Vec<_> = windows.iter().filter(|w| w.length_ns != 0).collect();
+        let windows = runs.units.iter().map(|unit| unit.window);
+        let windows: Vec<_> = windows.filter(|window| window.length_ns != 0).collect();
         let rate = bootstrap.estimate(windows.len(), |times| {
-            let sum = |part: fn(&crate::result::Window) -> u64| -> f64 {
+            let sum = |part: fn(&Window) -> u64| -> f64 {
                 let parts = windows.iter().zip(times);
                 parts.map(|(w, &n)| part(w) as f64 * f64::from(n)).sum()
             };
@@ -44,6 +45,80 @@ impl Headline {
             p99_ns: pooled.estimate(0.99, bootstrap),
             rate,
         }
+    }
+}
+
+/// What is kept of each run for the intervals.
+///
+/// If there are more than a thousand runs, neighbours are put together: batches of runs are as independent of each other as
+/// runs are, and there are enough of them.
+#[derive(Clone, Debug)]
+pub struct Units {
+    units: Vec<Unit>,
+    runs_in_unit: u64,
+    /// How many runs the last unit lacks.
+    missing: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Unit {
+    response: Distribution,
+    window: Window,
+}
+
+impl Unit {
+    fn merge(&mut self, other: &Self) {
+        self.response.merge(&other.response);
+        self.window.length_ns += other.window.length_ns;
+        self.window.answered += other.window.answered;
+    }
+}
+
+impl Default for Units {
+    fn default() -> Self {
+        Self {
+            units: Vec::new(),
+            runs_in_unit: 1,
+            missing: 0,
+        }
+    }
+}
+
+impl Units {
+    /// The most of them; twice as many as are left once there would be more.
+    const MOST: usize = 1_000;
+
+    /// Adds a run.
+    pub fn add(&mut self, run: &RunResult) {
+        if self.missing == 0 && self.units.len() == Self::MOST {
+            let pairs = self.units.chunks_mut(2);
+            let merged = pairs.map(|pair| {
+                let mut first = std::mem::take(&mut pair[0]);
+                pair[1..].iter().for_each(|second| first.merge(second));
+                first
+            });
+            self.units = merged.collect();
+            self.runs_in_unit *= 2;
+        }
+        if self.missing == 0 {
+            self.units.push(Unit::default());
+            self.missing = self.runs_in_unit;
+        }
+        self.missing -= 1;
+        if let Some(last) = self.units.last_mut() {
+            last.merge(&Unit {
+                response: run.response.distribution(),
+                window: run.window,
+            });
+        }
+    }
+}
+
+impl<'a> FromIterator<&'a RunResult> for Units {
+    fn from_iter<I: IntoIterator<Item = &'a RunResult>>(runs: I) -> Self {
+        let mut units = Self::default();
+        runs.into_iter().for_each(|run| units.add(run));
+        units
     }
 }
 
@@ -59,7 +134,7 @@ pub struct Pooled {
 
 impl Pooled {
     /// Puts the latencies of these runs together.
-    pub fn new(runs: &[Distribution]) -> Self {
+    pub fn new(runs: &[&Distribution]) -> Self {
         let mut values: Vec<u64> = runs
             .iter()
             .flat_map(|run| run.buckets.iter().map(|&(value, _)| value))
@@ -128,7 +203,7 @@ impl Pooled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{result::Window, Histogram};
+    use crate::Histogram;
 
     fn distribution(values: impl IntoIterator<Item = u64>) -> Distribution {
         let mut histogram = Histogram::new();
@@ -154,7 +229,7 @@ mod tests {
         let runs: Vec<Distribution> = (0..6)
             .map(|run| distribution((0..200).map(|_| 1_000 * (run + 1) + rng.u64(..3_000))))
             .collect();
-        let pooled = Pooled::new(&runs);
+        let pooled = Pooled::new(&Vec::from_iter(&runs));
         for times in [[1; 6], [0, 0, 3, 0, 2, 1], [6, 0, 0, 0, 0, 0]] {
             let mut merged = Distribution::default();
             for (run, &n) in runs.iter().zip(&times) {
@@ -170,11 +245,11 @@ mod tests {
     fn a_percentile_needs_enough_latencies_of_all_runs_together() {
         let bootstrap = Bootstrap::new(1);
         let runs = |each| vec![distribution(1..=each); 8];
-        assert_eq!(Pooled::new(&runs(45)).estimate(0.99, &bootstrap), None);
-        let estimate = Pooled::new(&runs(46)).estimate(0.99, &bootstrap).unwrap();
-        assert_eq!(estimate.value, 46.0);
+        let p99 = |each| Pooled::new(&Vec::from_iter(&runs(each))).estimate(0.99, &bootstrap);
+        assert_eq!(p99(45), None);
+        assert_eq!(p99(46).unwrap().value, 46.0);
+        assert_eq!(p99(0), None);
         assert_eq!(Pooled::new(&[]).estimate(0.5, &bootstrap), None);
-        assert_eq!(Pooled::new(&runs(0)).estimate(0.5, &bootstrap), None);
     }
 
     /// Ten thousand latencies a run are a sure figure of the run, but the runs differ: the interval must show that.
@@ -185,7 +260,9 @@ mod tests {
             (0..10).map(one).collect()
         };
         let width = |by| {
-            let estimate = Pooled::new(&runs(by)).estimate(0.5, &Bootstrap::new(2));
+            let runs = runs(by);
+            let pooled = Pooled::new(&Vec::from_iter(&runs));
+            let estimate = pooled.estimate(0.5, &Bootstrap::new(2));
             estimate.unwrap().relative_width().unwrap()
         };
         assert!(width(0) < 0.001);
@@ -197,7 +274,7 @@ mod tests {
         let runs: Vec<RunResult> = [(1_000, 1_000_000_000), (3_000, 2_000_000_000), (5, 0)]
             .map(|(answered, length_ns)| run(1..=1_000, answered, length_ns))
             .into();
-        let headline = Headline::of(&runs, &Bootstrap::new(3));
+        let headline = Headline::of(&Units::from_iter(&runs), &Bootstrap::new(3));
         assert!((headline.rate.unwrap().value - 4_000.0 / 3.0).abs() < 1e-9);
         assert_eq!(headline.rate.unwrap().interval, None);
         assert_eq!(headline.median_ns.unwrap().value, 500.0);
@@ -209,7 +286,7 @@ mod tests {
         let runs: Vec<RunResult> = (0..5)
             .map(|i| run((1..=100).map(|ns| ns * (100 + i)), 100 + i, 1_000))
             .collect();
-        let headline = Headline::of(&runs, &Bootstrap::new(4));
+        let headline = Headline::of(&Units::from_iter(&runs), &Bootstrap::new(4));
         for estimate in [headline.median_ns, headline.p99_ns, headline.rate] {
             let estimate = estimate.unwrap();
             let interval = estimate.interval.unwrap();
@@ -219,6 +296,24 @@ mod tests {
 
     #[test]
     fn no_runs_have_no_figures() {
-        assert_eq!(Headline::of(&[], &Bootstrap::new(5)), Headline::default());
+        assert_eq!(
+            Headline::of(&Units::default(), &Bootstrap::new(5)),
+            Headline::default()
+        );
+    }
+
+    #[test]
+    fn many_runs_are_put_together_and_none_is_lost() {
+        let mut units = Units::default();
+        for number in 0..2_101 {
+            units.add(&run([1_000 + number], number, 10));
+        }
+        assert!((500..=1_000).contains(&units.units.len()));
+        let sizes = units.units.iter().map(|unit| unit.response.len());
+        let (last, whole) = (sizes.clone().last().unwrap(), units.runs_in_unit);
+        assert!(sizes.clone().rev().skip(1).all(|size| size == whole) && last <= whole);
+        assert_eq!(sizes.sum::<u64>(), 2_101);
+        let windows = units.units.iter().map(|unit| unit.window.answered);
+        assert_eq!(windows.sum::<u64>(), 2_101 * 2_100 / 2);
     }
 }

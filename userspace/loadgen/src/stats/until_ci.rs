@@ -24,16 +24,16 @@ pub enum Decision {
 #[derive(Clone, Debug)]
 pub struct UntilCi {
     width: f64,
-    most: usize,
-    runs: usize,
+    most: u64,
+    runs: u64,
 }
 
 impl UntilCi {
     /// The number of runs before which no interval is trusted.
-    pub const LEAST_RUNS: usize = 10;
+    pub const LEAST_RUNS: u64 = 10;
 
     /// Until no interval is wider than `width`, relative to its figure; or until there are `most` runs.
-    pub fn new(width: f64, most: usize) -> Self {
+    pub fn new(width: f64, most: u64) -> Self {
         Self {
             width,
             most,
@@ -74,7 +74,7 @@ mod tests {
         })
     }
 
-    fn after(runs: usize, until: &mut UntilCi, figures: &[Option<Estimate>]) -> Decision {
+    fn after(runs: u64, until: &mut UntilCi, figures: &[Option<Estimate>]) -> Decision {
         (1..runs).for_each(|_| assert_eq!(until.after_run(figures), Decision::GoOn));
         until.after_run(figures)
     }
@@ -135,7 +135,7 @@ mod tests {
                 // Around 100, with a deviation of 2: about 15 runs are needed.
                 let deviation: f64 = (0..12).map(|_| rng.f64() - 0.5).sum();
                 runs.push(100.0 + 2.0 * deviation);
-                if runs.len() < UntilCi::LEAST_RUNS {
+                if runs.len() < UntilCi::LEAST_RUNS as usize {
                     assert_eq!(until.after_run(&[None]), Decision::GoOn);
                     continue;
                 }

@@ -30,6 +30,8 @@ pub struct SearchPlan {
     pub least: u64,
     /// The highest rate to try.
     pub most: u64,
+    /// Whether requests are sent at random times, so that their number varies.
+    pub random_arrivals: bool,
     /// How close the two rates of the answer are to be, relative to the lower one.
     pub resolution: f64,
     /// A latency that is nearer to its limit than this, relative to it, is measured again.
@@ -48,6 +50,7 @@ impl SearchPlan {
             first: 1_000,
             least: 1,
             most: 1_000_000_000,
+            random_arrivals: false,
             resolution: 0.02,
             margin: 0.05,
             most_runs_at_a_rate: 3,
@@ -67,10 +70,10 @@ pub struct Trial {
 
 /// Whether a rate was sustained: nothing was skipped, and replies came at 99 % of it or more.
 ///
-/// `by_chance` is how far the number of requests that were intended may be from the rate by chance, relative to it: 0 for
-/// fixed arrivals; for exponential ones, of which so many are due, three standard deviations are 3/√n.
-pub fn is_sustained(rate: f64, replies_per_second: f64, skipped: u64, by_chance: f64) -> bool {
-    skipped == 0 && replies_per_second >= rate * (0.99 - by_chance)
+/// `allowance` is by how much more the rate of replies may be below that which was asked for, relative to it, for reasons
+/// that are not the server's.
+pub fn is_sustained(rate: f64, replies_per_second: f64, skipped: u64, allowance: f64) -> bool {
+    skipped == 0 && replies_per_second >= rate * (0.99 - allowance)
 }
 
 /// What to do next.
