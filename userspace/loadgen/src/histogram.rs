@@ -124,6 +124,19 @@ impl Histogram {
     }
 }
 
+/// What is known of a histogram by its buckets: the extremes are rounded as well.
+impl From<&Distribution> for Histogram {
+    fn from(distribution: &Distribution) -> Self {
+        let mut histogram = Self::new();
+        for &(ns, count) in distribution.buckets.iter().filter(|bucket| bucket.1 != 0) {
+            histogram.buckets.saturating_record_n(ns, count);
+            histogram.min_ns = histogram.min_ns.min(ns);
+            histogram.max_ns = histogram.max_ns.max(ns);
+        }
+        histogram
+    }
+}
+
 /// What is stored of a histogram.
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -295,6 +308,14 @@ mod tests {
             let text = serde_json::to_string(&histogram).unwrap();
             assert_eq!(serde_json::from_str::<Histogram>(&text).unwrap(), histogram);
         }
+    }
+
+    #[test]
+    fn a_distribution_is_as_good_as_its_histogram() {
+        let histogram = filled([1, 1, 2_047, 4_096, 123_456_789]);
+        let distribution = histogram.distribution();
+        assert_eq!(Histogram::from(&distribution).distribution(), distribution);
+        assert_eq!(Histogram::from(&Distribution::default()), Histogram::new());
     }
 
     #[test]

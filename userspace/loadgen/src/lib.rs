@@ -12,8 +12,8 @@
 
 pub mod app;
 pub mod args;
-pub mod clock;
 pub mod campaign;
+pub mod clock;
 mod course;
 pub mod engine;
 pub mod histogram;

@@ -5,6 +5,9 @@
 //! Every figure that cannot be told is `n/a`: a percentile of too few round trips, a rate if the clients were never all
 //! active at once.
 
+pub mod hdr_log;
+pub mod provenance;
+
 use std::{fmt::Write, time::Duration};
 
 use crate::{histogram::Percentile, RunResult};
