@@ -149,7 +149,7 @@ fn do_runs<T: Tool>(
 ) -> anyhow::Result<()> {
     let options = cli.load.socket_options();
     let mut session = Session::new(protocol, &cli.target, cli.load.machine(), options)?;
-    for run in 1..=cli.load.iterations {
+    for run in 1..=cli.load.iterations.unwrap_or(1) {
         let sockets = session.connect(load)?;
         if run == 1 {
             if let Some(error) = &sockets.busy_poll_refused {

@@ -66,9 +66,9 @@ pub struct LoadOptions {
     #[arg(long, value_name = "TIME", value_parser = time_in(Duration::ZERO..=DAY))]
     pub warmup: Option<Duration>,
 
-    /// Runs, each with new connections
-    #[arg(short, long, value_name = "N", default_value = "1", value_parser = number_in::<u64>(1..=1_000_000))]
-    pub iterations: u64,
+    /// Runs, each with new connections [default: 1]
+    #[arg(short, long, value_name = "N", value_parser = number_in::<u64>(1..=1_000_000))]
+    pub iterations: Option<u64>,
 
     /// Open loop: so many requests per second on all connections together, whatever the server does [k: 1000, M: 10^6]
     #[arg(long, value_name = "RATE", value_parser = str::parse::<Rate>)]
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(load, expected);
         let options = options("");
         assert_eq!(options.machine(), Machine::default());
-        assert_eq!((options.iterations, options.no_headers), (1, false));
+        assert_eq!((options.iterations, options.no_headers), (None, false));
     }
 
     #[test]

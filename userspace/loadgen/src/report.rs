@@ -6,6 +6,7 @@
 //! active at once.
 
 pub mod hdr_log;
+pub mod json;
 pub mod provenance;
 
 use std::{fmt::Write, time::Duration};

@@ -11,6 +11,8 @@ mod plan;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 pub use plan::{ComparePlan, Plan};
 
 use crate::{
@@ -82,7 +84,8 @@ pub struct Summary {
 }
 
 /// What a campaign found out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// As many runs were made as were asked for.
     Iterated,
@@ -95,7 +98,7 @@ pub enum Answer {
 }
 
 /// What a search brought.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Searched {
     /// The answer; `None` if the search was stopped.
     pub found: Option<Found>,
@@ -104,7 +107,7 @@ pub struct Searched {
 }
 
 /// What a comparison brought.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Compared {
     /// How many pairs of runs were made.
     pub pairs: u64,
@@ -119,7 +122,7 @@ pub struct Compared {
 }
 
 /// How the first server's figure is related to the second's.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
     /// The geometric mean of the pairs' ratios; `None` if not every run has that figure.
     pub estimate: Option<Estimate>,

@@ -8,25 +8,18 @@ use clap::Args;
 
 use super::{ComparePlan, Plan};
 use crate::{
-    args::number_in,
+    load::Pace,
+    schedule::Arrivals,
     stats::{objective::Objectives, search::SearchPlan},
 };
 
-/// What is to be found out; for the options of a tool.
+/// What is to be found out, beside the number of runs; for the options of a tool.
 #[derive(Args, Clone, Debug)]
 pub struct CampaignOptions {
-    /// Runs, each with new connections [default: 1; with --until-ci, at most 99; pairs of runs with compare: 20]
-    #[arg(short, long, value_name = "N", value_parser = number_in::<u64>(1..=1_000_000))]
-    pub iterations: Option<u64>,
-
     /// Make runs until the 95 % confidence intervals of the median latency and of the rate are as narrow as this, relative
     /// to the figure; of their ratios with compare
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     pub until_ci: Option<f64>,
-
-    /// Where random numbers begin: arrivals, resamples and the order of runs [default: another one each time]
-    #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
 }
 
 /// How the highest rate is searched for; for the options of a tool.
@@ -55,41 +48,37 @@ impl CampaignOptions {
     /// How many pairs of runs a comparison makes.
     const PAIRS: u64 = 20;
 
-    /// The plan for one server. A search begins at `first` requests a second.
-    pub fn plan(&self, search: &SearchOptions, first: Option<u64>, random_arrivals: bool) -> Plan {
+    /// The plan for one server, with so many runs if that was said. A search begins at the rate of the load, if it has one.
+    pub fn plan(&self, search: &SearchOptions, iterations: Option<u64>, pace: Pace) -> Plan {
         if let Some(objectives) = &search.search {
             let mut plan = SearchPlan::new(objectives.clone());
-            plan.first = first.unwrap_or(plan.first);
+            if let Pace::Open { rate, arrivals } = pace {
+                plan.first = rate.as_per_second() as u64;
+                plan.random_arrivals = arrivals == Arrivals::Exponential;
+            }
             plan.resolution = search.resolution;
-            plan.random_arrivals = random_arrivals;
             return Plan::Search(plan);
         }
         match self.until_ci {
             Some(width) => Plan::UntilCi {
                 width,
-                most: self.iterations.unwrap_or(Self::MOST_RUNS),
+                most: iterations.unwrap_or(Self::MOST_RUNS),
             },
-            None => Plan::Iterations(self.iterations.unwrap_or(1)),
+            None => Plan::Iterations(iterations.unwrap_or(1)),
         }
     }
 
-    /// The plan for a comparison.
-    pub fn compare_plan(&self, options: &CompareOptions) -> Plan {
+    /// The plan for a comparison, with so many pairs of runs if that was said.
+    pub fn compare_plan(&self, options: &CompareOptions, iterations: Option<u64>) -> Plan {
         let pairs = match self.until_ci {
             Some(_) => Self::MOST_RUNS,
             None => Self::PAIRS,
         };
         Plan::Compare(ComparePlan {
-            pairs: self.iterations.unwrap_or(pairs),
+            pairs: iterations.unwrap_or(pairs),
             width: self.until_ci,
             threshold: options.threshold,
         })
-    }
-
-    /// The seed that was given, or a new one.
-    pub fn seed(&self) -> u64 {
-        // As short as can be typed again.
-        self.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000))
     }
 }
 
@@ -137,10 +126,13 @@ fn threshold(text: &str) -> Result<f64, PercentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::LoadOptions;
     use clap::Parser;
 
     #[derive(Debug, Parser)]
     struct Tool {
+        #[command(flatten)]
+        load: LoadOptions,
         #[command(flatten)]
         campaign: CampaignOptions,
         #[command(flatten)]
@@ -154,13 +146,19 @@ mod tests {
     }
 
     fn plan(line: &str) -> Plan {
-        let tool = read(line).unwrap();
-        tool.campaign.plan(&tool.search, None, false)
+        let Tool {
+            load,
+            campaign,
+            search,
+            ..
+        } = read(line).unwrap();
+        campaign.plan(&search, load.iterations, load.load().unwrap().pace)
     }
 
     fn compare_plan(line: &str) -> Plan {
         let tool = read(line).unwrap();
-        tool.campaign.compare_plan(&tool.compare)
+        tool.campaign
+            .compare_plan(&tool.compare, tool.load.iterations)
     }
 
     #[test]
@@ -186,16 +184,22 @@ mod tests {
     }
 
     #[test]
-    fn a_search_begins_where_it_is_told_to() {
-        let tool = read("--search p99<50us,max<2ms --resolution 5%").unwrap();
-        let Plan::Search(plan) = tool.campaign.plan(&tool.search, Some(7_000), true) else {
-            panic!("no search");
+    fn a_search_begins_at_the_rate_of_the_load() {
+        let search = |line: &str| match plan(line) {
+            Plan::Search(plan) => plan,
+            other => panic!("{other:?}"),
         };
+        let found = search("--search p99<50us,max<2ms --resolution 5%");
         assert_eq!(
-            (plan.first, plan.resolution, plan.random_arrivals),
-            (7_000, 0.05, true)
+            (found.first, found.resolution, found.random_arrivals),
+            (1_000, 0.05, false)
         );
-        assert_eq!(plan.objectives.to_string(), "p99<50us,max<2ms");
+        assert_eq!(found.objectives.to_string(), "p99<50us,max<2ms");
+        let found = search("--search p99<50us --rate 7k --arrivals exponential");
+        assert_eq!(
+            (found.first, found.resolution, found.random_arrivals),
+            (7_000, 0.02, true)
+        );
     }
 
     #[test]
@@ -230,19 +234,8 @@ mod tests {
             "--search p99<50us -i 3",
             "--search p99<50us --until-ci 2%",
             "--resolution 5%",
-            "--seed -1",
         ] {
             assert!(read(line).is_err(), "{line}");
         }
-    }
-
-    #[test]
-    fn the_seed_is_the_given_one() {
-        assert_eq!(
-            read("--seed 18446744073709551615").unwrap().campaign.seed(),
-            u64::MAX
-        );
-        let campaign = read("").unwrap().campaign;
-        assert!((0..10).any(|_| campaign.seed() != campaign.seed()));
     }
 }

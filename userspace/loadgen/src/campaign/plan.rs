@@ -2,10 +2,13 @@
 
 //! What a campaign is to find out.
 
+use serde::{Deserialize, Serialize};
+
 use crate::stats::search::SearchPlan;
 
 /// What a campaign is to find out.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Plan {
     /// The figures of so many runs.
     Iterations(u64),
@@ -23,7 +26,7 @@ pub enum Plan {
 }
 
 /// How two servers are compared.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ComparePlan {
     /// How many pairs of runs are made; at most, if there is a width.
     pub pairs: u64,

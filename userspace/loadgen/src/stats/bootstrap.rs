@@ -28,12 +28,13 @@
 //!
 //! No method tells what did not occur: if one run in ten is different, ten runs without it look alike.
 
+use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 use super::order::CONFIDENCE;
 
 /// A figure, and how well it is known.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The figure of all runs.
     pub value: f64,
@@ -50,7 +51,7 @@ impl Estimate {
 }
 
 /// A confidence interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Its lower end.
     pub lo: f64,

@@ -14,10 +14,13 @@
 //! A verdict is given only if the interval allows it. The chance of a difference that is none is then at most the interval's
 //! risk, 5 %, and less the greater the threshold.
 
+use serde::{Deserialize, Serialize};
+
 use super::bootstrap::{Bootstrap, Estimate, Interval};
 
 /// One of the two that are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     /// The first.
     A,
@@ -81,7 +84,8 @@ pub fn ratio(pairs: &[(f64, f64)], bootstrap: &Bootstrap) -> Option<Estimate> {
 }
 
 /// What an interval of a ratio allows to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The figure of this side is higher, by more than the threshold.
     Higher(Side),

@@ -4,6 +4,8 @@
 
 use std::{error, fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 use super::order::{lower_rank, rank_of, upper_rank, value_at_rank, CONFIDENCE};
 use crate::result::Distribution;
 
@@ -38,7 +40,8 @@ pub struct Objective {
 }
 
 /// One or more limits, all of which must be kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Objectives(Vec<Objective>);
 
 /// Why an objective was refused.
@@ -133,6 +136,20 @@ impl FromStr for Objectives {
             .map(str::parse)
             .collect::<Result<_, _>>()
             .map(Self)
+    }
+}
+
+impl TryFrom<String> for Objectives {
+    type Error = ObjectiveError;
+
+    fn try_from(text: String) -> Result<Self, ObjectiveError> {
+        text.parse()
+    }
+}
+
+impl From<Objectives> for String {
+    fn from(objectives: Objectives) -> Self {
+        objectives.to_string()
     }
 }
 

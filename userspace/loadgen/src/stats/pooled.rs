@@ -5,6 +5,8 @@
 //! A percentile of several runs is the one of all their latencies, never an average of percentiles; and so it is in every
 //! resample.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     bootstrap::{Bootstrap, Estimate},
     order::{least_sample, rank_of, CONFIDENCE},
@@ -15,7 +17,7 @@ use crate::{
 };
 
 /// The three figures that are reported with an interval.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Headline {
     /// The median response latency in nanoseconds.
     pub median_ns: Option<Estimate>,

@@ -16,11 +16,13 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::objective::{Judgement, Objectives};
 use crate::result::Distribution;
 
 /// How to search. Rates are in requests per second.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SearchPlan {
     /// What is to be kept.
     pub objectives: Objectives,
@@ -86,7 +88,7 @@ pub enum Step {
 }
 
 /// What a search found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
     /// The highest rate that kept the objective, with none below that missed it.
     pub met: Option<u64>,
@@ -97,7 +99,8 @@ pub struct Found {
 }
 
 /// Why a search ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum End {
     /// The two rates are as close as was asked for.
     Resolved,
@@ -112,7 +115,8 @@ pub enum End {
 }
 
 /// What is known of a rate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It keeps the objective.
     Met,
