@@ -7,6 +7,7 @@
 
 pub mod hdr_log;
 pub mod json;
+pub mod merge;
 pub mod provenance;
 
 use std::{fmt::Write, time::Duration};

@@ -184,14 +184,14 @@ struct Conduct<'a, R, O> {
 
 /// The runs with one server, as they come.
 #[derive(Default)]
-struct Tally {
+pub(crate) struct Tally {
     runs: u64,
     total: RunResult,
     units: Units,
 }
 
 impl Tally {
-    fn add(&mut self, mut run: RunResult) {
+    pub(crate) fn add(&mut self, mut run: RunResult) {
         self.runs += 1;
         self.units.add(&run);
         // Over time, each run is a thing of its own.
@@ -199,7 +199,7 @@ impl Tally {
         self.total.merge(&run);
     }
 
-    fn summary(self, bootstrap: &Bootstrap) -> Summary {
+    pub(crate) fn summary(self, bootstrap: &Bootstrap) -> Summary {
         Summary {
             headline: Headline::of(&self.units, bootstrap),
             runs: self.runs,

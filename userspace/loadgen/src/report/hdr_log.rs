@@ -156,7 +156,7 @@ mod tests {
         let digits = digits.map(|c| ALPHABET.iter().position(|&a| a == c).unwrap() as u32);
         let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0);
         for digit in digits {
-            (bits, held) = (bits << 6 | digit, held + 6);
+            (bits, held) = ((bits << 6) | digit, held + 6);
             if held >= 8 {
                 held -= 8;
                 bytes.push((bits >> held) as u8);

@@ -136,7 +136,7 @@ fn text(document: &Document) -> String {
 #[test]
 fn every_kind_of_document_is_read_back_as_it_was() {
     for document in all_kinds() {
-        assert_eq!(Document::read(&text(&document)).unwrap(), document);
+        assert!(Document::read(&text(&document)).unwrap() == document);
     }
 }
 
