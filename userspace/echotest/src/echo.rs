@@ -13,6 +13,8 @@ use loadgen::{
     args::number_in,
     load::Transport,
     protocol::{Connection, Progress, Protocol},
+    socket::SocketOptions,
+    target::Server,
 };
 
 use crate::pattern::Pattern;
@@ -36,8 +38,7 @@ impl Tool for EchoTool {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const ABOUT: &'static str =
         "Measures an echo server over TCP or UDP, and verifies every byte that comes back.";
-    const NOTES: &'static str = "Mbit/s is in each direction.";
-    const DEFAULT_PORT: u16 = 60007;
+    const NOTES: &'static str = "The default port is 60007.\n\nMbit/s is in each direction.";
     const REQUESTS: &'static str = "messages";
     type Protocol = Echo;
 
@@ -56,8 +57,12 @@ impl Tool for EchoTool {
         })
     }
 
-    fn request_bytes(&self) -> usize {
+    fn request_bytes(&self, _: Transport) -> usize {
         self.length
+    }
+
+    fn default_port(&self, _: &Server, _: Transport, _: &SocketOptions) -> anyhow::Result<u16> {
+        Ok(60007)
     }
 }
 

@@ -19,8 +19,9 @@ use crate::{
     report,
     result::RunResult,
     session::Session,
-    target::TargetError,
-    Ledger, Target,
+    socket::SocketOptions,
+    target::Server,
+    Ledger,
 };
 
 /// A load generator: a protocol, and the options that only it has.
@@ -31,10 +32,8 @@ pub trait Tool: Args + 'static {
     const VERSION: &'static str;
     /// What it is for: a line, and possibly more after an empty one.
     const ABOUT: &'static str;
-    /// What is to be said of its own figures.
+    /// What is to be said of the default port and of its own figures.
     const NOTES: &'static str;
-    /// The port of its servers.
-    const DEFAULT_PORT: u16;
     /// What it calls its requests, in the plural.
     const REQUESTS: &'static str;
     /// The protocol.
@@ -47,8 +46,25 @@ pub trait Tool: Args + 'static {
     /// The options do not go together; what is returned says why, as a complaint about the command line.
     fn protocol(&self, transport: Transport) -> Result<Self::Protocol, String>;
 
-    /// The bytes of a request, and of its reply if they are the same.
-    fn request_bytes(&self) -> usize;
+    /// The bytes of a request over this transport, and of its reply if they are the same.
+    fn request_bytes(&self, transport: Transport) -> usize;
+
+    /// The port of a server that was named without one. To find it out, the server's host may be asked.
+    ///
+    /// # Errors
+    ///
+    /// It could not be found out.
+    fn default_port(
+        &self,
+        server: &Server,
+        transport: Transport,
+        options: &SocketOptions,
+    ) -> anyhow::Result<u16>;
+
+    /// What is asked of the server, if the name of the tool does not say that.
+    fn subject(&self) -> Option<String> {
+        None
+    }
 }
 
 /// The command line of a load generator.
@@ -62,8 +78,8 @@ struct Cli<T: Tool> {
     tool: T,
 
     /// The server; an IPv6 address is in brackets if a port follows
-    #[arg(value_name = "HOST[:PORT]", value_parser = target::<T>)]
-    target: Target,
+    #[arg(value_name = "HOST[:PORT]", value_parser = Server::parse)]
+    server: Server,
 }
 
 const NOTES: &str = "\
@@ -83,10 +99,6 @@ duplicated are replies beyond the first, and reordered those that came after the
 
 The exit status is 0 only if everything that was sent was answered, rightly and in time.";
 
-fn target<T: Tool>(text: &str) -> Result<Target, TargetError> {
-    Target::parse(text, T::DEFAULT_PORT)
-}
-
 fn command<T: Tool>() -> clap::Command {
     let about = T::ABOUT.lines().next().unwrap_or_default();
     Cli::<T>::command()
@@ -94,11 +106,7 @@ fn command<T: Tool>() -> clap::Command {
         .version(T::VERSION)
         .about(about)
         .long_about(T::ABOUT)
-        .after_help(format!(
-            "The default port is {}.\n\n{}\n\n{NOTES}",
-            T::DEFAULT_PORT,
-            T::NOTES
-        ))
+        .after_help(format!("{}\n\n{NOTES}", T::NOTES))
 }
 
 /// Runs a load generator by the command line of this process.
@@ -148,7 +156,14 @@ fn do_runs<T: Tool>(
     rows: &mut Rows<'_, T>,
 ) -> anyhow::Result<()> {
     let options = cli.load.socket_options();
-    let mut session = Session::new(protocol, &cli.target, cli.load.machine(), options)?;
+    let port = match cli.server.port() {
+        Some(port) => port,
+        None => cli
+            .tool
+            .default_port(&cli.server, load.transport, &options)?,
+    };
+    let target = cli.server.at(port);
+    let mut session = Session::new(protocol, &target, cli.load.machine(), options)?;
     for run in 1..=cli.load.iterations.unwrap_or(1) {
         let sockets = session.connect(load)?;
         if run == 1 {
@@ -250,14 +265,16 @@ impl<T: Tool> Rows<'_, T> {
             Extent::Count(count) => format!("{requests} on each: {count}"),
             Extent::Duration(ns) => format!("seconds: {}", ns as f64 * 1e-9),
         };
+        let subject = self.cli.tool.subject();
+        let subject = subject.map_or_else(String::new, |subject| subject + ", ");
         print(&format!(
-            "{}: {protocol} to {address}, {pace}; connections: {}, in flight on each: {}, {extent}, bytes per {}: {}\n\n\
+            "{}: {subject}{protocol} to {address}, {pace}; connections: {}, in flight on each: {}, {extent}, bytes per {}: {}\n\n\
              {header}",
             T::NAME,
             load.connections,
             load.in_flight,
             requests.trim_end_matches('s'),
-            self.cli.tool.request_bytes(),
+            self.cli.tool.request_bytes(load.transport),
         ))
     }
 
@@ -276,8 +293,9 @@ impl<T: Tool> Rows<'_, T> {
     }
 
     fn print_row(&self, label: &str, result: &RunResult) -> anyhow::Result<()> {
-        let mut row = report::row(label, result, self.cli.tool.request_bytes());
-        if self.load.transport == Transport::Datagrams {
+        let transport = self.load.transport;
+        let mut row = report::row(label, result, self.cli.tool.request_bytes(transport));
+        if transport == Transport::Datagrams {
             let ledger = &result.ledger;
             for cell in [
                 ledger.lost,

@@ -8,10 +8,18 @@ use std::{
     vec,
 };
 
+/// A host, and a port if one was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// A host name, an IPv4 address or an IPv6 address without brackets, possibly with a `%zone`.
+    host: String,
+    port: Option<u16>,
+}
+
 /// A host and a port, not resolved yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// A host name, an IPv4 address or an IPv6 address without brackets, possibly with a `%zone`.
+    /// As that of a [`Server`].
     host: String,
     port: u16,
 }
@@ -39,9 +47,9 @@ impl fmt::Display for TargetError {
 
 impl error::Error for TargetError {}
 
-impl Target {
+impl Server {
     /// Reads `HOST[:PORT]`; an IPv6 address is written bare, or in brackets where a port follows.
-    pub fn parse(text: &str, default_port: u16) -> Result<Self, TargetError> {
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
         let (host, port) = if let Some(inside) = text.strip_prefix('[') {
             let (host, rest) = inside.split_once(']').ok_or(TargetError::NotIpv6)?;
             check_ipv6(host)?;
@@ -63,14 +71,32 @@ impl Target {
         if host.is_empty() {
             return Err(TargetError::NoHost);
         }
-        let port = match port {
-            Some(port) => parse_port(port).ok_or(TargetError::BadPort)?,
-            None => default_port,
-        };
+        let port = port.map(|port| parse_port(port).ok_or(TargetError::BadPort));
         Ok(Self {
             host: host.to_owned(),
-            port,
+            port: port.transpose()?,
         })
+    }
+
+    /// The port, if one was said.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// This port of the host.
+    pub fn at(&self, port: u16) -> Target {
+        Target {
+            host: self.host.clone(),
+            port,
+        }
+    }
+}
+
+impl Target {
+    /// Reads `HOST[:PORT]`, as [`Server::parse`] does.
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, TargetError> {
+        let server = Server::parse(text)?;
+        Ok(server.at(server.port.unwrap_or(default_port)))
     }
 
     /// Asks the system's resolver for the addresses, which takes as long as the resolver may.
@@ -175,6 +201,7 @@ impl error::Error for ConnectError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
     #[test]
     fn hosts_and_ports_are_told_apart() {
         for (text, host, port) in [
@@ -194,6 +221,15 @@ mod tests {
                 port,
             };
             assert_eq!(Target::parse(text, 7), Ok(target), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_was_not_said_is_known_to_be_missing() {
+        for (text, port) in [("server", None), ("server:7", Some(7)), ("::1", None)] {
+            let server = Server::parse(text).unwrap();
+            assert_eq!(server.port(), port);
+            assert_eq!(Ok(server.at(8)), Target::parse(&server.host, 8));
         }
     }
 
