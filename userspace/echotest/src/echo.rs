@@ -17,7 +17,7 @@ use loadgen::{
     target::Server,
 };
 
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, Place};
 
 /// The bytes of a datagram's number, which is the least that a datagram has.
 const NUMBER_BYTES: usize = 8;
@@ -83,7 +83,9 @@ impl Protocol for Echo {
             // Multiples of the golden ratio are as far apart as so many places can be.
             first: (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             has_numbers: self.transport == Transport::Datagrams,
+            to_send: Place::of(number, 0),
             next: 0,
+            expected: Place::of(number, 0),
             partly: 0,
         }
     }
@@ -98,8 +100,11 @@ pub(crate) struct EchoConnection {
     first: u64,
     /// Whether messages begin with their number.
     has_numbers: bool,
-    /// In a stream, the message whose reply is due.
+    /// Where the message to be sent next is.
+    to_send: Place,
+    /// In a stream, the message whose reply is due, and where it is.
     next: u64,
+    expected: Place,
     /// How much of it has come.
     partly: usize,
 }
@@ -109,7 +114,8 @@ impl Connection for EchoConnection {
 
     #[inline]
     fn write_request(&mut self, seq: u64, out: &mut Vec<u8>) {
-        let mut content = self.pattern.message(self.number, seq);
+        let mut content = self.pattern.at(self.to_send);
+        self.to_send.advance();
         if self.has_numbers {
             out.extend_from_slice(&self.first.wrapping_add(seq).to_be_bytes());
             content = &content[NUMBER_BYTES..];
@@ -125,7 +131,7 @@ impl Connection for EchoConnection {
                 message: sent,
             });
         }
-        let expected = &self.pattern.message(self.number, self.next)[self.partly..];
+        let expected = &self.pattern.at(self.expected)[self.partly..];
         let consumed = bytes.len().min(expected.len());
         if bytes[..consumed] != expected[..consumed] {
             return Err(Mismatch::wrong_byte(
@@ -137,6 +143,7 @@ impl Connection for EchoConnection {
         }
         let answered = if consumed == expected.len() {
             self.next += 1;
+            self.expected.advance();
             self.partly = 0;
             Some(self.next - 1)
         } else {

@@ -2,7 +2,7 @@
 
 //! Latencies, kept as an HDR histogram: 1 ns to 60 s with three significant digits, in 220 KB whatever their number.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
 
@@ -13,12 +13,12 @@ use crate::result::Distribution;
 pub struct Percentile(pub u16);
 
 /// The longest round trip that the buckets tell from longer ones.
-const LONGEST_NS: u64 = 60_000_000_000;
+pub(crate) const LONGEST_NS: u64 = 60_000_000_000;
 
 /// How many round trips were how long.
 ///
 /// It is stored, by serde, as its extremes and those of its buckets that are not empty.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Histogram {
     buckets: hdrhistogram::Histogram<u64>,
     /// The extremes are kept beside the buckets, for there they would be rounded.
@@ -29,6 +29,17 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl fmt::Debug for Histogram {
+    /// Without the buckets, which are 27,648.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram")
+            .field("len", &self.len())
+            .field("min", &self.min())
+            .field("max", &self.max())
+            .finish_non_exhaustive()
     }
 }
 
@@ -53,6 +64,17 @@ impl Histogram {
         self.max_ns = self.max_ns.max(ns);
     }
 
+    /// Adds round trips, of which the shortest and the longest are known exactly.
+    pub(crate) fn add(&mut self, distribution: &Distribution, min_ns: u64, max_ns: u64) {
+        for &(ns, count) in &distribution.buckets {
+            self.buckets.saturating_record_n(ns, count);
+        }
+        if !distribution.is_empty() {
+            self.min_ns = self.min_ns.min(min_ns);
+            self.max_ns = self.max_ns.max(max_ns);
+        }
+    }
+
     /// Adds all round trips of `other`.
     pub fn merge(&mut self, other: &Self) {
         // Both have the same bounds, so that every value of one fits the other.
@@ -61,13 +83,6 @@ impl Histogram {
             .expect("all histograms have the same bounds");
         self.min_ns = self.min_ns.min(other.min_ns);
         self.max_ns = self.max_ns.max(other.max_ns);
-    }
-
-    /// Removes all round trips, and keeps the room.
-    pub fn clear(&mut self) {
-        self.buckets.reset();
-        self.min_ns = u64::MAX;
-        self.max_ns = 0;
     }
 
     /// The number of round trips.
@@ -289,14 +304,6 @@ mod tests {
             (3, Some(Duration::from_nanos(5)))
         );
         assert_eq!(histogram.max(), Some(Duration::from_nanos(7)));
-    }
-
-    #[test]
-    fn a_cleared_one_is_as_new() {
-        let mut histogram = filled([5, 6, 7]);
-        histogram.clear();
-        assert_eq!(histogram, Histogram::new());
-        assert_eq!(histogram.min(), None);
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub mod session;
 mod simulation;
 pub mod socket;
 pub mod stats;
+mod tally;
 pub mod target;
 mod window;
 mod worker;

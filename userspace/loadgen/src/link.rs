@@ -113,11 +113,12 @@ impl<C: Connection> Link<C> {
 
     /// How many more requests may be due.
     #[inline]
-    pub(crate) fn remaining(&self, extent: Extent) -> u64 {
+    pub(crate) fn remaining(&self, extent: Extent) -> usize {
         match extent {
             _ if self.finished => 0,
-            Extent::Count(count) => count - self.issued,
-            Extent::Duration(_) => u64::MAX,
+            // What does not fit is more than there ever is.
+            Extent::Count(count) => usize::try_from(count - self.issued).unwrap_or(usize::MAX),
+            Extent::Duration(_) => usize::MAX,
         }
     }
 
@@ -137,7 +138,7 @@ impl<C: Connection> Link<C> {
     }
 
     /// Enters what has come.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn receive(
         &mut self,
         transport: Transport,
@@ -157,6 +158,7 @@ impl<C: Connection> Link<C> {
         verified
     }
 
+    #[inline(always)]
     fn receive_stream(
         &mut self,
         bytes: &[u8],
@@ -205,7 +207,7 @@ impl<C: Connection> Link<C> {
     }
 
     /// Enters a right reply.
-    #[inline]
+    #[inline(always)]
     fn settle(
         &mut self,
         number: u64,

@@ -5,6 +5,7 @@
 use crate::{
     engine::Nanos,
     result::{Distribution, Interval},
+    tally::Tally,
     Histogram, Ledger,
 };
 
@@ -12,16 +13,18 @@ use crate::{
 const MAX_INTERVALS: usize = 512;
 
 /// The figures of one thread.
-#[derive(Debug)]
 pub(crate) struct Recorder {
     /// Of the requests after the warm-up.
     pub(crate) ledger: Ledger,
     /// Of those in it.
     pub(crate) warmup: Ledger,
-    /// Service latencies; in closed loop they are the same as the responses', and only those are kept.
-    service: Option<Histogram>,
-    /// Response latencies of the intervals that are over.
-    response: Histogram,
+    /// The latencies of the present interval. In closed loop, the service's are the same as the responses', and only
+    /// those are kept.
+    service: Option<Tally>,
+    response: Tally,
+    /// Those of the intervals that are over.
+    past_service: Histogram,
+    past_response: Histogram,
     intervals: Intervals,
     /// Right replies while all threads were active.
     pub(crate) in_window: u64,
@@ -46,8 +49,6 @@ struct Intervals {
     /// How long each is.
     length: Nanos,
     past: Vec<Distribution>,
-    /// The latencies of the present one.
-    present: Histogram,
     /// When the present one ends.
     end: Nanos,
 }
@@ -58,13 +59,14 @@ impl Recorder {
         Self {
             ledger: Ledger::default(),
             warmup: Ledger::default(),
-            service: open_loop.then(Histogram::new),
-            response: Histogram::new(),
+            service: open_loop.then(Tally::new),
+            response: Tally::new(),
+            past_service: Histogram::new(),
+            past_response: Histogram::new(),
             intervals: Intervals {
                 start: 0,
                 length: interval,
                 past: Vec::new(),
-                present: Histogram::new(),
                 end: interval,
             },
             in_window: 0,
@@ -90,16 +92,16 @@ impl Recorder {
     }
 
     /// The latency of a request after the warm-up that was answered at `at`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record(&mut self, intended: Nanos, sent: Nanos, at: Nanos) {
         if at >= self.intervals.end {
-            self.intervals.go_on(at, &mut self.response);
+            self.go_on(at);
         }
         if let Some(service) = &mut self.service {
             service.record(at.saturating_sub(sent));
         }
         // No clock that is read later shows an earlier time.
-        self.intervals.present.record(at.saturating_sub(intended));
+        self.response.record(at.saturating_sub(intended));
     }
 
     /// A request after the warm-up was sent, so long after its intended time.
@@ -111,11 +113,11 @@ impl Recorder {
 
     /// The figures at the end.
     pub(crate) fn finish(&mut self, end: Nanos) -> Recorded {
-        let intervals = &mut self.intervals;
-        if end >= intervals.end {
-            intervals.go_on(end, &mut self.response);
+        if end >= self.intervals.end {
+            self.go_on(end);
         }
-        intervals.end_present(&mut self.response);
+        self.end_present();
+        let intervals = &mut self.intervals;
         let length = intervals.length;
         let last = end.saturating_sub(intervals.start);
         let past = intervals.past.drain(..).enumerate();
@@ -139,35 +141,43 @@ impl Recorder {
             before.response.merge(response);
             all.pop();
         }
+        let response = std::mem::take(&mut self.past_response);
         Recorded {
-            service: self.service.take().unwrap_or_else(|| self.response.clone()),
-            response: std::mem::take(&mut self.response),
+            service: match self.service {
+                Some(_) => std::mem::take(&mut self.past_service),
+                None => response.clone(),
+            },
+            response,
             intervals: all,
         }
+    }
+
+    /// Ends intervals until `at` is in the present one.
+    #[cold]
+    fn go_on(&mut self, at: Nanos) {
+        while at >= self.intervals.end {
+            self.end_present();
+            self.intervals.go_on();
+        }
+    }
+
+    fn end_present(&mut self) {
+        if let Some(service) = &mut self.service {
+            service.drain(&mut self.past_service);
+        }
+        self.intervals
+            .past
+            .push(self.response.drain(&mut self.past_response));
     }
 }
 
 impl Intervals {
-    /// Ends intervals until `at` is in the present one.
-    #[cold]
-    fn go_on(&mut self, at: Nanos, total: &mut Histogram) {
-        while at >= self.end {
-            self.end_present(total);
-            self.end = self.end.saturating_add(self.length);
-            if self.past.len() == MAX_INTERVALS {
-                self.coarsen();
-            }
+    /// Begins the next one.
+    fn go_on(&mut self) {
+        self.end = self.end.saturating_add(self.length);
+        if self.past.len() == MAX_INTERVALS {
+            self.coarsen();
         }
-    }
-
-    fn end_present(&mut self, total: &mut Histogram) {
-        if self.present.is_empty() {
-            self.past.push(Distribution::default());
-            return;
-        }
-        self.past.push(self.present.distribution());
-        total.merge(&self.present);
-        self.present.clear();
     }
 
     /// Makes one of two, so that a long run has no more of them than a short one.

@@ -2,7 +2,7 @@
 
 //! The requests of one connection that wait for their reply, and what is remembered of those that do not any more.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use crate::engine::Nanos;
 
@@ -12,9 +12,12 @@ use crate::engine::Nanos;
 /// newest, and a few bytes for each that was given up.
 #[derive(Debug)]
 pub(crate) struct Outstanding {
-    requests: VecDeque<Request>,
+    /// A ring: the request with a number is at that place, modulo the length, which is a power of two.
+    requests: Box<[Request]>,
     /// The number of the next request to be sent.
     next: u64,
+    /// The number of the oldest request that waits, or that of the next if none does.
+    oldest: u64,
     /// How many wait.
     waiting: usize,
     /// Those that were given up, and not answered since.
@@ -23,7 +26,7 @@ pub(crate) struct Outstanding {
     next_in_order: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Request {
     intended: Nanos,
     sent: Nanos,
@@ -54,8 +57,9 @@ impl Outstanding {
     /// Nothing was sent; at first there is room for `expected` requests.
     pub(crate) fn new(expected: usize) -> Self {
         Self {
-            requests: VecDeque::with_capacity(expected),
+            requests: ring(expected.next_power_of_two()),
             next: 0,
+            oldest: 0,
             waiting: 0,
             given_up: HashSet::new(),
             next_in_order: 0,
@@ -74,59 +78,90 @@ impl Outstanding {
         self.waiting
     }
 
+    /// The request with this number, which is one of those that are remembered.
+    #[inline]
+    fn request(&mut self, number: u64) -> &mut Request {
+        let mask = self.requests.len() - 1;
+        &mut self.requests[number as usize & mask]
+    }
+
     /// The next request is sent. No time is before that of an earlier request.
     #[inline]
     pub(crate) fn push(&mut self, intended: Nanos, sent: Nanos) {
-        self.requests.push_back(Request {
+        if self.next - self.oldest == self.requests.len() as u64 {
+            self.grow();
+        }
+        *self.request(self.next) = Request {
             intended,
             sent,
             waits: true,
-        });
+        };
         self.next += 1;
         self.waiting += 1;
+    }
+
+    /// Makes room, because an old request waits while many later ones were answered.
+    #[cold]
+    fn grow(&mut self) {
+        let mut larger = ring(self.requests.len() * 2);
+        let mask = larger.len() - 1;
+        for number in self.oldest..self.next {
+            larger[number as usize & mask] = *self.request(number);
+        }
+        self.requests = larger;
     }
 
     /// A right reply to this request has come.
     #[inline]
     pub(crate) fn settle(&mut self, number: u64) -> Reply {
-        if number >= self.next {
-            return Reply::Unasked;
+        if number < self.oldest || number >= self.next {
+            return self.settle_old(number);
         }
-        let place = number.checked_sub(self.oldest());
-        let request = place.and_then(|place| self.requests.get_mut(place as usize));
-        match request {
-            Some(request) if request.waits => {
-                request.waits = false;
-                let reply = Reply::Answer {
-                    intended: request.intended,
-                    sent: request.sent,
-                    reordered: number < self.next_in_order,
-                };
-                self.waiting -= 1;
-                self.next_in_order = self.next_in_order.max(number + 1);
-                self.forget_settled();
-                reply
-            }
-            // What is older than the oldest that waits was answered or given up.
-            _ if self.given_up.remove(&number) => Reply::Late,
-            _ => Reply::Duplicate,
+        let request = self.request(number);
+        if !request.waits {
+            return Reply::Duplicate;
+        }
+        request.waits = false;
+        let (intended, sent) = (request.intended, request.sent);
+        let reordered = number < self.next_in_order;
+        self.waiting -= 1;
+        self.next_in_order = self.next_in_order.max(number + 1);
+        if number == self.oldest {
+            self.forget_settled();
+        }
+        Reply::Answer {
+            intended,
+            sent,
+            reordered,
+        }
+    }
+
+    /// A reply to a request that is not remembered any more, or not sent yet.
+    #[cold]
+    fn settle_old(&mut self, number: u64) -> Reply {
+        if number >= self.next {
+            Reply::Unasked
+        } else if self.given_up.remove(&number) {
+            Reply::Late
+        } else {
+            Reply::Duplicate
         }
     }
 
     /// When the oldest request that waits was sent.
     #[inline]
-    pub(crate) fn oldest_sent(&self) -> Option<Nanos> {
-        self.requests.front().map(|request| request.sent)
+    pub(crate) fn oldest_sent(&mut self) -> Option<Nanos> {
+        (self.waiting != 0).then(|| self.request(self.oldest).sent)
     }
 
     /// Whether a request was answered that was sent after the oldest that waits.
     pub(crate) fn is_overtaken(&self) -> bool {
-        self.waiting != 0 && self.next_in_order > self.oldest()
+        self.waiting != 0 && self.next_in_order > self.oldest
     }
 
     /// The number of the oldest request that waits, or that of the next if none does.
     pub(crate) fn oldest(&self) -> u64 {
-        self.next - self.requests.len() as u64
+        self.oldest
     }
 
     /// Gives up the oldest request if it waits since `limit` or longer, and returns its number.
@@ -135,44 +170,46 @@ impl Outstanding {
         if self.oldest_sent()? > limit {
             return None;
         }
-        let number = self.oldest();
+        let number = self.drain()?;
         self.given_up.insert(number);
-        self.drop_oldest();
         Some(number)
     }
 
     /// Takes the oldest request that waits away, as the connection will not answer it any more, and returns its number.
     pub(crate) fn drain(&mut self) -> Option<u64> {
-        let number = self.oldest();
-        (self.waiting != 0).then(|| {
-            self.drop_oldest();
-            number
-        })
+        if self.waiting == 0 {
+            return None;
+        }
+        let number = self.oldest;
+        self.request(number).waits = false;
+        self.waiting -= 1;
+        self.forget_settled();
+        Some(number)
     }
 
     /// Takes the last request back, which was not sent after all; returns its number if it waits.
     pub(crate) fn take_back(&mut self) -> Option<u64> {
-        let last = self.requests.pop_back()?;
+        if self.next == self.oldest {
+            return None;
+        }
         self.next -= 1;
-        last.waits.then(|| {
-            self.waiting -= 1;
-            self.next
-        })
-    }
-
-    fn drop_oldest(&mut self) {
-        self.requests.pop_front();
-        self.waiting -= 1;
-        self.forget_settled();
+        let last = self.next;
+        let waits = std::mem::take(&mut self.request(last).waits);
+        self.waiting -= usize::from(waits);
+        waits.then_some(last)
     }
 
     /// Makes the oldest that waits the first of those that are remembered.
     #[inline]
     fn forget_settled(&mut self) {
-        while let Some(Request { waits: false, .. }) = self.requests.front() {
-            self.requests.pop_front();
+        while self.oldest < self.next && !self.request(self.oldest).waits {
+            self.oldest += 1;
         }
     }
+}
+
+fn ring(length: usize) -> Box<[Request]> {
+    vec![Request::default(); length].into()
 }
 
 #[cfg(test)]
@@ -253,6 +290,18 @@ mod tests {
         assert_eq!(outstanding.take_back(), Some(1));
         assert_eq!(outstanding.settle(1), Reply::Unasked);
         assert_eq!(outstanding.waiting(), 1);
+    }
+
+    #[test]
+    fn an_old_request_is_remembered_while_many_follow() {
+        let mut outstanding = sent(1);
+        for number in 1..1_000 {
+            outstanding.push(99 + number * 10, 100 + number * 10);
+            assert_eq!(outstanding.settle(number), answer(number, false));
+        }
+        assert_eq!(outstanding.oldest_sent(), Some(100));
+        assert_eq!(outstanding.settle(0), answer(0, true));
+        assert_eq!((outstanding.oldest(), outstanding.waiting()), (1_000, 0));
     }
 
     #[test]

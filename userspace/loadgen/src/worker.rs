@@ -23,9 +23,9 @@ use crate::{
 const SKIPS_AT_ONCE: usize = 256;
 
 /// One thread's connections, and what it does with them.
-#[derive(Debug)]
 pub(crate) struct Worker<'a, C, E> {
     load: &'a Load,
+    is_open_loop: bool,
     course: &'a Course,
     engine: E,
     links: Vec<Link<C>>,
@@ -62,7 +62,6 @@ struct Turn {
 }
 
 /// What a worker leaves.
-#[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) recorder: Recorder,
     /// Those of the exchange.
@@ -89,6 +88,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             .collect();
         Self {
             load,
+            is_open_loop: load.is_open_loop(),
             course,
             engine,
             first,
@@ -162,7 +162,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         let mut now = self.start;
         let mut more = false;
         self.next_check = now.saturating_add(self.load.tick());
-        if !self.load.is_open_loop() {
+        if !self.is_open_loop {
             for place in 0..self.links.len() {
                 self.go_on(place, now);
             }
@@ -171,7 +171,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             if !self.stopping && self.course.has_failed() {
                 self.stop();
             }
-            if !more {
+            if self.is_open_loop && !more {
                 self.dispatch(now);
             }
             if self.waiting == 0 && self.held == 0 && self.agenda.is_empty() {
@@ -194,7 +194,11 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         }
     }
 
+    #[inline(always)]
     fn next_wait(&self, now: Nanos) -> Wait {
+        if !self.is_open_loop {
+            return Wait::Tick;
+        }
         match self.agenda.peek() {
             Some(&Reverse((due, _))) if due <= now => Wait::No,
             Some(&Reverse((due, _))) => Wait::Until(due.min(self.next_check)),
@@ -203,7 +207,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
     }
 
     /// Waits for something and does what follows from it.
-    #[inline]
+    #[inline(always)]
     fn turn(&mut self, wait: Wait) -> io::Result<Turn> {
         let mut is_part = false;
         let at = match self.engine.poll(wait)? {
@@ -274,33 +278,28 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
     }
 
     /// Sends what may be sent on a connection, as its replies, the socket or lost datagrams have made room.
-    #[inline]
+    #[inline(always)]
     fn go_on(&mut self, place: usize, now: Nanos) {
-        loop {
-            let link = &self.links[place];
-            if link.socket != Socket::Ready {
-                break;
-            }
-            let room = if self.load.is_open_loop() {
-                link.due.len()
-            } else if self.stopping || now >= self.until {
-                0
-            } else {
-                let room = self.load.in_flight - link.outstanding.waiting();
-                let remaining = link.remaining(self.load.extent);
-                room.min(usize::try_from(remaining).unwrap_or(usize::MAX))
-            };
-            if room == 0 {
-                break;
-            }
-            self.send(place, room.min(self.load.batch));
+        let link = &self.links[place];
+        let mut room = if self.is_open_loop {
+            link.due.len()
+        } else if self.stopping || now >= self.until {
+            0
+        } else {
+            let room = self.load.in_flight - link.outstanding.waiting();
+            room.min(link.remaining(self.load.extent))
+        };
+        while room != 0 && self.links[place].socket == Socket::Ready {
+            let count = room.min(self.load.batch);
+            self.send(place, count);
+            room -= count;
         }
         self.set_limit(place);
     }
 
     /// Says how much one call shall receive: as many replies as a batch has, or all that there is if no more than these
     /// are due, so that what should not be there is noticed.
-    #[inline]
+    #[inline(always)]
     fn set_limit(&mut self, place: usize) {
         if self.load.transport == Transport::Stream {
             let link = &self.links[place];
@@ -314,7 +313,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
     }
 
     /// Sends so many requests with one call.
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, place: usize, count: usize) {
         let link = &mut self.links[place];
         self.requests.clear();
@@ -531,7 +530,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 .skipped += 1;
         }
         if let Extent::Count(_) = self.load.extent {
-            let remaining = link.remaining(self.load.extent);
+            let remaining = link.remaining(self.load.extent) as u64;
             self.recorder.ledger.scheduled += remaining;
             self.recorder.ledger.skipped += remaining;
         }

@@ -130,7 +130,7 @@ impl Plain {
     }
 
     /// Receives once from a connection.
-    #[inline]
+    #[inline(always)]
     fn receive(&mut self, place: usize, wait: bool) -> Option<Found> {
         let connection = &mut self.connections[place];
         let socket = connection.socket.as_ref()?;
@@ -226,24 +226,36 @@ impl Plain {
         }
     }
 
-    fn find(&mut self, wait: Wait) -> io::Result<Found> {
-        if self.batch.as_ref().is_some_and(Batch::has_next) {
-            return Ok(Found::Batched);
-        }
+    /// What has come from connections that failed, and at last that they did.
+    #[cold]
+    fn find_failed(&mut self) -> Option<Found> {
         while let Some(&place) = self.failing.front() {
             let found = self.receive(place, false);
             if !matches!(found, Some(Found::Bytes { .. } | Found::Batched)) {
                 self.failing.pop_front();
             }
             if let Some(found) = found {
-                return Ok(found);
+                return Some(found);
             }
             // All that had come was received; now the failure is told. That of an abandoned connection is not.
             if let Some(error) = self.connections[place].close() {
-                return Ok(Found::Ended {
+                return Some(Found::Ended {
                     connection: place,
                     error: Some(error),
                 });
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn find(&mut self, wait: Wait) -> io::Result<Found> {
+        if self.batch.as_ref().is_some_and(Batch::has_next) {
+            return Ok(Found::Batched);
+        }
+        if !self.failing.is_empty() {
+            if let Some(found) = self.find_failed() {
+                return Ok(found);
             }
         }
         if self.ready.is_some() {
@@ -254,7 +266,7 @@ impl Plain {
     }
 
     /// Waits for the only connection.
-    #[inline]
+    #[inline(always)]
     fn find_alone(&mut self, wait: Wait) -> io::Result<Found> {
         let is_full = self.connections[0].is_full;
         if wait == Wait::Tick && !self.busy_poll && !is_full && self.connections[0].socket.is_some()
@@ -289,7 +301,6 @@ impl Plain {
     }
 
     /// Waits for several connections, and serves those that have something in turn.
-    #[inline]
     fn find_ready(&mut self, wait: Wait) -> io::Result<Found> {
         let mut deadline = match wait {
             Wait::No => 0,
@@ -327,12 +338,12 @@ impl Plain {
 }
 
 impl Engine for Plain {
-    #[inline]
+    #[inline(always)]
     fn now(&mut self) -> Nanos {
         clock::now()
     }
 
-    #[inline]
+    #[inline(always)]
     fn send(&mut self, place: usize, requests: &mut Requests) -> Sent {
         let connection = &mut self.connections[place];
         let Some(socket) = &connection.socket else {
@@ -376,12 +387,12 @@ impl Engine for Plain {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn limit(&mut self, place: usize, bytes: usize) {
         self.connections[place].limit = bytes;
     }
 
-    #[inline]
+    #[inline(always)]
     fn poll(&mut self, wait: Wait) -> io::Result<Event<'_>> {
         Ok(match self.find(wait)? {
             Found::Bytes {
@@ -528,7 +539,7 @@ impl Ready {
     }
 
     /// The next of the connections that the last call told of, and what it said.
-    #[inline]
+    #[inline(always)]
     fn next(&mut self) -> Option<(usize, epoll::EventFlags)> {
         let event = self.events.get(self.next)?;
         self.next += 1;
