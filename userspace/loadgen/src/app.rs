@@ -92,7 +92,8 @@ or a rate if the threads were never all active at once.
 
 Closed loop (without --rate): a request is sent when a reply has made room for it, so that a server that stalls also
 delays the requests that would have met the stall, and the tail looks better than it is. Open loop (with --rate): a
-request is sent when it is due, and its time counts from then, whatever the server and this program did meanwhile.
+request is sent when it is due, and its time counts from then, whatever the server and this program did meanwhile;
+skipped are those that were not sent because as many as -a allows were in flight.
 
 With --udp, lost are the datagrams that did not come back at all, and late those that came back after the timeout;
 duplicated are replies beyond the first, and reordered those that came after the reply to a later datagram.
@@ -247,10 +248,8 @@ impl<T: Tool> Rows<'_, T> {
         }
         let load = self.load;
         let mut header = report::header(T::REQUESTS);
-        if load.transport == Transport::Datagrams {
-            for name in DATAGRAM_COLUMNS {
-                header += &format!(" {name:>COLUMN_WIDTH$}");
-            }
+        for (name, _) in columns(load) {
+            header += &format!(" {name:>COLUMN_WIDTH$}");
         }
         let requests = T::REQUESTS;
         let protocol = match load.transport {
@@ -293,26 +292,36 @@ impl<T: Tool> Rows<'_, T> {
     }
 
     fn print_row(&self, label: &str, result: &RunResult) -> anyhow::Result<()> {
-        let transport = self.load.transport;
-        let mut row = report::row(label, result, self.cli.tool.request_bytes(transport));
-        if transport == Transport::Datagrams {
-            let ledger = &result.ledger;
-            for cell in [
-                ledger.lost,
-                ledger.late,
-                ledger.duplicated,
-                ledger.reordered,
-            ] {
-                row += &format!(" {cell:>COLUMN_WIDTH$}");
-            }
+        let bytes = self.cli.tool.request_bytes(self.load.transport);
+        let mut row = report::row(label, result, bytes);
+        for (_, cell) in columns(self.load) {
+            row += &format!(" {:>COLUMN_WIDTH$}", cell(&result.ledger));
         }
         print(&row)
     }
 }
 
-/// What only datagrams can be.
-const DATAGRAM_COLUMNS: [&str; 4] = ["lost", "late", "duplicated", "reordered"];
 const COLUMN_WIDTH: usize = 10;
+
+/// The name of a column, and its cell.
+type Column = (&'static str, fn(&Ledger) -> u64);
+
+/// What requests can be in open loop only, and what datagrams only.
+fn columns(load: &Load) -> impl Iterator<Item = Column> {
+    const SKIPPED: [Column; 1] = [("skipped", |ledger| ledger.skipped)];
+    const DATAGRAMS: [Column; 4] = [
+        ("lost", |ledger| ledger.lost),
+        ("late", |ledger| ledger.late),
+        ("duplicated", |ledger| ledger.duplicated),
+        ("reordered", |ledger| ledger.reordered),
+    ];
+    let skipped = load.is_open_loop().then_some(SKIPPED);
+    let datagrams = (load.transport == Transport::Datagrams).then_some(DATAGRAMS);
+    skipped
+        .into_iter()
+        .flatten()
+        .chain(datagrams.into_iter().flatten())
+}
 
 /// Prints at once, for a run may take long.
 fn print(lines: &str) -> anyhow::Result<()> {
