@@ -134,13 +134,13 @@ fn latencies(histogram: &Histogram) -> String {
         .into_iter()
         .chain(percentiles)
         .chain([histogram.max()]);
-    all.map(|latency| {
+    let cells = all.map(|latency| {
         let cell = latency.map_or_else(not_available, |latency| {
             microseconds(latency.as_nanos() as f64)
         });
         format!(" {cell:>LATENCY$}")
-    })
-    .collect()
+    });
+    cells.collect::<Vec<_>>().concat()
 }
 
 fn not_available() -> String {
