@@ -22,11 +22,13 @@ mod link;
 pub mod load;
 pub mod options;
 pub mod protocol;
+pub mod pulse;
 mod recorder;
 pub mod report;
 pub mod result;
 pub mod run;
 pub mod schedule;
+pub mod screen;
 pub mod session;
 #[cfg(test)]
 mod simulation;

@@ -5,7 +5,7 @@
 //! - [`table`]: a row per run, and what is said above it; [`summary`]: what is said below it
 //! - [`warnings`]: why figures may not be what they seem; [`failure`]: what went wrong
 //! - [`answer`]: what a search or a comparison found
-//! - [`plot`]: a picture
+//! - [`plot`]: a picture; [`progress`] and [`live`]: how things are while it goes on
 //! - [`ksf`]: the columns of ksf's own tools
 //!
 //! And what other programs read: [`json`] documents, which [`merge`] puts together, and [`hdr_log`]; with the
@@ -19,9 +19,11 @@ pub mod failure;
 pub mod hdr_log;
 pub mod json;
 pub mod ksf;
+pub mod live;
 pub mod merge;
 pub mod number;
 pub mod plot;
+pub mod progress;
 pub mod provenance;
 mod rows;
 pub mod summary;
