@@ -20,6 +20,7 @@ pub mod histogram;
 pub mod ledger;
 mod link;
 pub mod load;
+pub mod manual;
 pub mod options;
 pub mod protocol;
 pub mod pulse;
