@@ -9,9 +9,10 @@
 use std::{error, fmt, ops::RangeInclusive, sync::Arc};
 
 use loadgen::{
-    app::Tool,
+    app::{KsfColumns, Tool},
     args::number_in,
     load::Transport,
+    manual::{Example, Manual},
     protocol::{Connection, Progress, Protocol},
     socket::SocketOptions,
     target::Server,
@@ -40,6 +41,46 @@ impl Tool for EchoTool {
         "Measures an echo server over TCP or UDP, and verifies every byte that comes back.";
     const NOTES: &'static str = "The default port is 60007.\n\nMbit/s is in each direction.";
     const REQUESTS: &'static str = "messages";
+    const MANUAL: Manual = Manual {
+        description: &[
+            "echotest sends messages to an echo server, over TCP or UDP, and verifies every byte that comes back. It \
+             measures round trips and messages per second of any echo server: kecho of ksf, socat, that of an inetd.",
+            "No two messages of a connection are the same as far as their length allows, and neither are those of two \
+             connections or runs: what comes from elsewhere is noticed. A datagram begins with its number.",
+        ],
+        examples: &[
+            Example {
+                command: "echotest server",
+                what: "Measure round trips, one message in flight.",
+            },
+            Example {
+                command: "echotest -a 128 -i 10 server",
+                what: "Keep 128 messages in flight, in 10 runs with connections of their own.",
+            },
+            Example {
+                command: "echotest -u -l 1k -j 2 --cpus 0,1 server:7",
+                what: "Exchange datagrams of 1,024 bytes with port 7, by two threads on processors of their own.",
+            },
+            Example {
+                command: "echotest --rate 5k --arrivals exponential --duration 1s server",
+                what: "Send 5,000 messages a second at random times, whatever the server does.",
+            },
+            Example {
+                command: "echotest --json=result.json --hdr-log result.hlog --plot result.html server",
+                what: "Store everything that was measured, and draw it.",
+            },
+            Example {
+                command: "echotest compare -i 10 -c 1k server:7 server",
+                what: "Tell which of two servers is faster, by ten pairs of runs.",
+            },
+            Example {
+                command: "echotest merge one.json other.json",
+                what: "Put together what two machines measured at the same time.",
+            },
+        ],
+        see_also: &[("rpctest", 1), ("ksfstat", 1)],
+    };
+    const KSF: KsfColumns = KsfColumns::EchoTest;
     type Protocol = Echo;
 
     fn protocol(&self, transport: Transport) -> Result<Echo, String> {

@@ -6,7 +6,10 @@
 //! Whoever looks reads all of it. Nobody waits for anybody: the accesses are relaxed, so that what is read may be of slightly
 //! different moments, and a ledger that is made of it need not add up. What is reported in the end does not come from here.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    atomic::{AtomicU64, Ordering::Relaxed},
+    Arc,
+};
 
 use crate::{engine::Nanos, result::Distribution, Ledger};
 
@@ -23,8 +26,10 @@ const BUCKETS: usize = bucket_of((1 << 36) - 1) + 1;
 pub struct Pulse {
     /// When it told last; 0 if it never has.
     at: AtomicU64,
-    /// Those of a [`Ledger`], in its order.
+    /// Those of a [`Ledger`], in its order, with the warm-up.
     counts: [AtomicU64; 9],
+    /// How many of those that were scheduled are of the warm-up.
+    warmup: AtomicU64,
     latencies: [AtomicU64; BUCKETS],
 }
 
@@ -33,14 +38,24 @@ impl Pulse {
         Self {
             at: AtomicU64::new(0),
             counts: [const { AtomicU64::new(0) }; 9],
+            warmup: AtomicU64::new(0),
             latencies: [const { AtomicU64::new(0) }; BUCKETS],
         }
     }
 
-    /// Publishes how things are at this time: all that became of the thread's requests, and the response latencies since it
-    /// published last. Only the thread itself calls this.
-    pub(crate) fn publish(&self, at: Nanos, ledger: &Ledger, latencies: &Distribution) {
+    /// Publishes how things are at this time: what became of the thread's requests after the warm-up and in it, and the
+    /// response latencies since it published last. Only the thread itself calls this.
+    pub(crate) fn publish(
+        &self,
+        at: Nanos,
+        measured: &Ledger,
+        warmup: &Ledger,
+        latencies: &Distribution,
+    ) {
+        let mut ledger = *measured;
+        ledger += warmup;
         self.at.store(at, Relaxed);
+        self.warmup.store(warmup.scheduled, Relaxed);
         let counts = [
             ledger.scheduled,
             ledger.sent,
@@ -66,20 +81,20 @@ impl Pulse {
 /// What all threads of a run tell.
 #[derive(Debug)]
 pub struct Pulses {
-    threads: Box<[Pulse]>,
+    threads: Box<[Arc<Pulse>]>,
 }
 
 impl Pulses {
     /// Of so many threads, which have told nothing yet.
     pub fn new(threads: usize) -> Self {
         Self {
-            threads: (0..threads).map(|_| Pulse::new()).collect(),
+            threads: (0..threads).map(|_| Arc::new(Pulse::new())).collect(),
         }
     }
 
     /// That of one thread, if there are so many.
-    pub(crate) fn thread(&self, number: usize) -> Option<&Pulse> {
-        self.threads.get(number)
+    pub(crate) fn thread(&self, number: usize) -> Option<Arc<Pulse>> {
+        self.threads.get(number).cloned()
     }
 
     /// What all threads have told up to now.
@@ -88,6 +103,7 @@ impl Pulses {
         let mut at = 0;
         for thread in &self.threads {
             at += u128::from(thread.at.load(Relaxed));
+            look.warmup += thread.warmup.load(Relaxed);
             let [scheduled, sent, skipped, answered, late, lost, duplicated, reordered, mismatched] =
                 thread.counts.each_ref().map(|count| count.load(Relaxed));
             look.ledger += &Ledger {
@@ -115,8 +131,10 @@ impl Pulses {
 pub struct Look {
     /// When they told it, on the average.
     pub at: Nanos,
-    /// What had become of the requests, of all threads together. It need not add up.
+    /// What had become of the requests, of all threads together and with the warm-up. It need not add up.
     pub ledger: Ledger,
+    /// How many of those that were scheduled are of the warm-up.
+    pub warmup: u64,
     latencies: [u64; BUCKETS],
 }
 
@@ -125,6 +143,7 @@ impl Default for Look {
         Self {
             at: 0,
             ledger: Ledger::default(),
+            warmup: 0,
             latencies: [0; BUCKETS],
         }
     }
@@ -207,7 +226,12 @@ mod tests {
         let pulses = Pulses::new(2);
         for (thread, ns) in [(0, 10), (1, 20)] {
             let pulse = pulses.thread(thread).unwrap();
-            pulse.publish(100 * ns, &ledger(10, 5), &distribution(&[(ns, 5)]));
+            pulse.publish(
+                100 * ns,
+                &ledger(10, 5),
+                &Ledger::default(),
+                &distribution(&[(ns, 5)]),
+            );
         }
         assert!(pulses.thread(2).is_none());
         let look = pulses.look();
@@ -221,12 +245,32 @@ mod tests {
     }
 
     #[test]
+    fn the_warm_up_is_told_apart() {
+        let pulses = Pulses::new(1);
+        let pulse = pulses.thread(0).unwrap();
+        pulse.publish(7, &ledger(10, 5), &ledger(20, 17), &Distribution::default());
+        let look = pulses.look();
+        assert_eq!((look.ledger.scheduled, look.warmup), (30, 20));
+        assert_eq!(look.in_flight(), 2);
+    }
+
+    #[test]
     fn only_what_is_new_is_in_between() {
         let pulses = Pulses::new(1);
         let pulse = pulses.thread(0).unwrap();
-        pulse.publish(7, &ledger(10, 5), &distribution(&[(10, 5)]));
+        pulse.publish(
+            7,
+            &ledger(10, 5),
+            &Ledger::default(),
+            &distribution(&[(10, 5)]),
+        );
         let first = pulses.look();
-        pulse.publish(7, &ledger(30, 8), &distribution(&[(10, 1), (1_000_000, 2)]));
+        pulse.publish(
+            7,
+            &ledger(30, 8),
+            &Ledger::default(),
+            &distribution(&[(10, 1), (1_000_000, 2)]),
+        );
         let second = pulses.look();
         assert_eq!(second.ledger.sent, 30);
         let new = second.latencies_since(&first);
@@ -240,7 +284,12 @@ mod tests {
     fn what_is_longer_than_anything_is_in_the_last_bucket() {
         let pulses = Pulses::new(1);
         let pulse = pulses.thread(0).unwrap();
-        pulse.publish(7, &ledger(1, 1), &distribution(&[(u64::MAX, 1)]));
+        pulse.publish(
+            7,
+            &ledger(1, 1),
+            &Ledger::default(),
+            &distribution(&[(u64::MAX, 1)]),
+        );
         let latencies = pulses.look().latencies_since(&Look::default());
         assert_eq!(latencies.buckets, [(68_719_476_735, 1)]);
     }

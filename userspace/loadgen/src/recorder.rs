@@ -2,8 +2,11 @@
 
 //! Where a thread enters what it did: its own ledgers and histograms, which nobody else touches while it runs.
 
+use std::sync::Arc;
+
 use crate::{
     engine::Nanos,
+    pulse::Pulse,
     result::{Distribution, Interval},
     tally::Tally,
     Histogram, Ledger,
@@ -11,6 +14,9 @@ use crate::{
 
 /// How many intervals there are at most; then, two become one.
 const MAX_INTERVALS: usize = 512;
+
+/// Who looks on while a run goes on is told at least so often what threads do.
+const MAX_SILENCE: Nanos = 1_000_000_000;
 
 /// The figures of one thread.
 pub(crate) struct Recorder {
@@ -26,6 +32,8 @@ pub(crate) struct Recorder {
     past_service: Histogram,
     past_response: Histogram,
     intervals: Intervals,
+    /// Where it is told what the thread does, if anybody looks on.
+    pulse: Option<Arc<Pulse>>,
     /// Right replies while all threads were active.
     pub(crate) in_window: u64,
     /// How long after their intended times requests were sent, in all and at most.
@@ -49,8 +57,14 @@ struct Intervals {
     /// How long each is.
     length: Nanos,
     past: Vec<Distribution>,
+    /// What there is of the present one.
+    present: Distribution,
     /// When the present one ends.
     end: Nanos,
+    /// How long each of the equal parts is, after which it is told what happened. If nobody looks on, an interval has one.
+    slice: Nanos,
+    /// When the present part ends.
+    slice_end: Nanos,
 }
 
 impl Recorder {
@@ -63,11 +77,15 @@ impl Recorder {
             response: Tally::new(),
             past_service: Histogram::new(),
             past_response: Histogram::new(),
+            pulse: None,
             intervals: Intervals {
                 start: 0,
                 length: interval,
                 past: Vec::new(),
+                present: Distribution::default(),
                 end: interval,
+                slice: interval,
+                slice_end: interval,
             },
             in_window: 0,
             lag_total: 0,
@@ -79,6 +97,21 @@ impl Recorder {
     pub(crate) fn begin(&mut self, start: Nanos) {
         self.intervals.start = start;
         self.intervals.end = start.saturating_add(self.intervals.length);
+        self.intervals.slice_end = self.intervals.end;
+    }
+
+    /// Tells here what the thread does, after each interval and at least every second.
+    pub(crate) fn watch(&mut self, pulse: Arc<Pulse>) {
+        self.pulse = Some(pulse);
+    }
+
+    /// Looks at the time although nothing came.
+    pub(crate) fn look(&mut self, now: Nanos) {
+        if now >= self.intervals.slice_end {
+            self.go_on(now);
+        } else if now < self.intervals.start {
+            self.tell(now, &Distribution::default());
+        }
     }
 
     /// The ledger of the warm-up, or of what comes after it.
@@ -94,7 +127,7 @@ impl Recorder {
     /// The latency of a request after the warm-up that was answered at `at`.
     #[inline(always)]
     pub(crate) fn record(&mut self, intended: Nanos, sent: Nanos, at: Nanos) {
-        if at >= self.intervals.end {
+        if at >= self.intervals.slice_end {
             self.go_on(at);
         }
         if let Some(service) = &mut self.service {
@@ -113,10 +146,11 @@ impl Recorder {
 
     /// The figures at the end.
     pub(crate) fn finish(&mut self, end: Nanos) -> Recorded {
-        if end >= self.intervals.end {
+        if end >= self.intervals.slice_end {
             self.go_on(end);
         }
-        self.end_present();
+        self.end_slice(end);
+        self.intervals.end_present();
         let intervals = &mut self.intervals;
         let length = intervals.length;
         let last = end.saturating_sub(intervals.start);
@@ -155,35 +189,52 @@ impl Recorder {
     /// Ends intervals until `at` is in the present one.
     #[cold]
     fn go_on(&mut self, at: Nanos) {
-        while at >= self.intervals.end {
-            self.end_present();
-            self.intervals.go_on();
+        while at >= self.intervals.slice_end {
+            self.end_slice(self.intervals.slice_end);
+            self.intervals.go_on(self.pulse.is_some());
         }
     }
 
-    fn end_present(&mut self) {
+    fn end_slice(&mut self, at: Nanos) {
         if let Some(service) = &mut self.service {
             service.drain(&mut self.past_service);
         }
-        self.intervals
-            .past
-            .push(self.response.drain(&mut self.past_response));
+        let response = self.response.drain(&mut self.past_response);
+        self.tell(at, &response);
+        self.intervals.present.merge(&response);
+    }
+
+    fn tell(&self, at: Nanos, response: &Distribution) {
+        if let Some(pulse) = &self.pulse {
+            pulse.publish(at, &self.ledger, &self.warmup, response);
+        }
     }
 }
 
 impl Intervals {
-    /// Begins the next one.
-    fn go_on(&mut self) {
-        self.end = self.end.saturating_add(self.length);
-        if self.past.len() == MAX_INTERVALS {
-            self.coarsen();
+    /// Begins the next part, and the next interval if that was the last one.
+    fn go_on(&mut self, in_slices: bool) {
+        if self.slice_end >= self.end {
+            self.end_present();
+            self.end = self.end.saturating_add(self.length);
+            if self.past.len() == MAX_INTERVALS {
+                self.coarsen(in_slices);
+            }
         }
+        self.slice_end = self.slice_end.saturating_add(self.slice);
+    }
+
+    fn end_present(&mut self) {
+        self.past.push(std::mem::take(&mut self.present));
     }
 
     /// Makes one of two, so that a long run has no more of them than a short one.
-    fn coarsen(&mut self) {
+    fn coarsen(&mut self, in_slices: bool) {
         self.past = halve(&self.past);
         self.length *= 2;
+        if !in_slices || self.slice <= MAX_SILENCE / 2 {
+            self.slice *= 2;
+        }
         // An even number is past, so that the present one begins where one of twice the length does.
         self.end = self.start + (self.past.len() as Nanos + 1) * self.length;
     }
@@ -226,6 +277,7 @@ pub(crate) fn merge_intervals(threads: &[Vec<Interval>]) -> Vec<Interval> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pulse::Pulses;
 
     fn recorder(open_loop: bool, start: Nanos, interval: Nanos) -> Recorder {
         let mut recorder = Recorder::new(open_loop, interval);
@@ -304,6 +356,55 @@ mod tests {
             .map(|interval| interval.response.len())
             .sum();
         assert_eq!((total, recorded.response.len()), (count, count));
+    }
+
+    #[test]
+    fn who_looks_on_is_told_in_time_although_intervals_are_long() {
+        let pulses = Pulses::new(1);
+        let mut recorder = recorder(false, 7, MAX_SILENCE / 10);
+        recorder.watch(pulses.thread(0).unwrap());
+        let mut seen = pulses.look();
+        for tenth in 0..10 * MAX_INTERVALS as u64 {
+            let at = 7 + tenth * MAX_SILENCE / 10;
+            recorder.ledger(true).answered += 1;
+            recorder.record(at, at, at);
+            let look = pulses.look();
+            assert!(at - look.at.max(7) < MAX_SILENCE, "{at}");
+            assert_eq!(
+                look.latencies_since(&seen).len(),
+                look.ledger.answered.max(1) - seen.ledger.answered.max(1)
+            );
+            seen = look;
+        }
+        let end = 7 + MAX_INTERVALS as u64 * MAX_SILENCE;
+        let recorded = recorder.finish(end);
+        assert_eq!(
+            shape(&recorded.intervals)[0],
+            (0, MAX_SILENCE * 16 / 10, 16)
+        );
+        assert_eq!(recorded.response.len(), 10 * MAX_INTERVALS as u64);
+        assert_eq!(
+            (pulses.look().at, pulses.look().ledger.answered),
+            (end, 10 * MAX_INTERVALS as u64)
+        );
+    }
+
+    #[test]
+    fn silence_and_the_warm_up_are_told_too() {
+        let pulses = Pulses::new(1);
+        let mut recorder = recorder(false, 1_000, 100);
+        recorder.watch(pulses.thread(0).unwrap());
+        recorder.ledger(false).scheduled = 7;
+        recorder.look(500);
+        assert_eq!((pulses.look().at, pulses.look().warmup), (500, 7));
+        recorder.look(1_099);
+        assert_eq!(pulses.look().at, 500);
+        recorder.look(1_350);
+        assert_eq!(pulses.look().at, 1_300);
+        assert_eq!(
+            shape(&recorder.finish(1_360).intervals),
+            [(0, 100, 0), (100, 100, 0), (200, 100, 0), (300, 60, 0)]
+        );
     }
 
     #[test]

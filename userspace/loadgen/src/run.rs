@@ -2,7 +2,7 @@
 
 //! One run: threads that start at the same time, and what they measured together.
 
-use std::{error, fmt, io, num::NonZeroU64, os::fd::OwnedFd, panic, thread};
+use std::{error, fmt, io, num::NonZeroU64, os::fd::OwnedFd, panic, sync::Arc, thread};
 
 use rustix::thread::{sched_setaffinity, set_current_timer_slack, CpuSet};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use crate::{
     engine::{plain::Plain, Nanos},
     load::Load,
     protocol::Protocol,
+    pulse::{Pulse, Pulses},
     recorder::merge_intervals,
     result::{RunResult, ThreadResult},
     worker::{Finished, Worker},
@@ -63,7 +64,8 @@ impl error::Error for RunError {}
 ///
 /// There is a socket for each of the load's connections, and the protocol is told that the first has the number
 /// `first_number`. Threads have connections that follow each other. All start at the same time; once one connection has
-/// failed, none sends any more, and all receive the replies that are still due.
+/// failed, none sends any more, and all receive the replies that are still due. What threads do is told to the
+/// pulses meanwhile.
 ///
 /// # Errors
 ///
@@ -74,6 +76,7 @@ pub fn run<P: Protocol>(
     machine: &Machine,
     sockets: Vec<OwnedFd>,
     first_number: u64,
+    pulses: Option<&Pulses>,
 ) -> Result<RunResult, RunError> {
     let course = Course::new(load.threads);
     let mut sockets = sockets.into_iter();
@@ -95,6 +98,7 @@ pub fn run<P: Protocol>(
                 sockets: sockets.by_ref().take(end - first).collect(),
                 first,
                 first_number,
+                pulse: pulses.and_then(|pulses| pulses.thread(thread)),
             };
             match thread::Builder::new().spawn_scoped(scope, move || job.work()) {
                 Ok(thread) => threads.push(thread),
@@ -131,6 +135,7 @@ struct Job<'a, P> {
     sockets: Vec<OwnedFd>,
     first: usize,
     first_number: u64,
+    pulse: Option<Arc<Pulse>>,
 }
 
 /// Lets the other threads go if this one panics.
@@ -152,7 +157,10 @@ impl<P: Protocol> Job<'_, P> {
         let connections = engine.connections();
         let numbers = (self.first_number + self.first as u64..).take(connections);
         let protocols = numbers.map(|number| self.protocol.connection(number));
-        let worker = Worker::new(self.load, self.course, engine, protocols, self.first);
+        let mut worker = Worker::new(self.load, self.course, engine, protocols, self.first);
+        if let Some(pulse) = self.pulse.take() {
+            worker.watch(pulse);
+        }
         let started = self.course.wait_for_start(clock::now());
         Ok(started.map(|start| Done {
             start,

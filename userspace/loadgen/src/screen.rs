@@ -201,7 +201,7 @@ mod tests {
         };
         let at = clock::now();
         if let Some(pulse) = pulses.thread(0) {
-            pulse.publish(at, &ledger, &Distribution::default());
+            pulse.publish(at, &ledger, &Ledger::default(), &Distribution::default());
         }
         Arc::new(pulses)
     }

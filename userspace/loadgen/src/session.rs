@@ -7,6 +7,7 @@ use std::{error, fmt, io, net::SocketAddr};
 use crate::{
     load::Load,
     protocol::Protocol,
+    pulse::Pulses,
     result::RunResult,
     run::{run, Machine, RunError},
     socket::{SocketOptions, Sockets},
@@ -89,12 +90,17 @@ impl<'a, P: Protocol> Session<'a, P> {
             .map_err(SessionError::Connect)
     }
 
-    /// Runs a load over connections that were opened for it.
+    /// Runs a load over connections that were opened for it. Its threads tell the pulses what they do meanwhile.
     ///
     /// # Errors
     ///
     /// A thread could not be started, and nothing was sent. What goes wrong later is in the result.
-    pub fn run(&mut self, load: &Load, sockets: Sockets) -> Result<RunResult, SessionError> {
+    pub fn run(
+        &mut self,
+        load: &Load,
+        sockets: Sockets,
+        pulses: Option<&Pulses>,
+    ) -> Result<RunResult, SessionError> {
         let first_number = self.next_number;
         self.next_number += load.connections as u64;
         run(
@@ -103,6 +109,7 @@ impl<'a, P: Protocol> Session<'a, P> {
             &self.machine,
             sockets.sockets,
             first_number,
+            pulses,
         )
         .map_err(SessionError::Run)
     }

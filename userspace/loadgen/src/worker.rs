@@ -5,7 +5,7 @@
 //! Nothing here allocates, locks or writes to memory that others use for a request; and for each request and its reply
 //! the clock is read twice, once before the call that sends and once after the one that receives.
 
-use std::{cmp::Reverse, collections::BinaryHeap, io};
+use std::{cmp::Reverse, collections::BinaryHeap, io, sync::Arc};
 
 use crate::{
     clock,
@@ -14,6 +14,7 @@ use crate::{
     link::{seconds, Broken, Limits, Link, Socket},
     load::{Extent, Load, Pace, Transport},
     protocol::Connection,
+    pulse::Pulse,
     recorder::Recorder,
     result::{Failure, FailureKind},
     schedule::Schedule,
@@ -109,6 +110,11 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             failures: Vec::new(),
             cpu_start: None,
         }
+    }
+
+    /// Tells here what it does, while it does it.
+    pub(crate) fn watch(&mut self, pulse: Arc<Pulse>) {
+        self.recorder.watch(pulse);
     }
 
     /// Sends all requests and receives all replies of a run that began at `start`; and then, if nothing failed in any
@@ -406,6 +412,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
 
     /// Looks for what is overdue.
     fn check(&mut self, now: Nanos) {
+        self.recorder.look(now);
         for place in 0..self.links.len() {
             let link = &mut self.links[place];
             if link.socket == Socket::Gone {

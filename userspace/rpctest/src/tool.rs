@@ -6,9 +6,10 @@ use std::{net::TcpStream, num::NonZeroU32};
 
 use anyhow::{anyhow, Context};
 use loadgen::{
-    app::Tool,
+    app::{KsfColumns, Tool},
     args::number_in,
     load::Transport,
+    manual::{Example, Manual},
     socket::SocketOptions,
     target::{Peer, Server},
 };
@@ -30,6 +31,9 @@ use crate::{
 const MAX_FRAGMENTS: u64 = 1024;
 
 const NFS_PORT: u16 = 2049;
+
+/// The bytes before each fragment of a stream.
+const RECORD_MARK: usize = 4;
 
 /// The options that only rpctest has.
 #[derive(Debug, clap::Args)]
@@ -155,6 +159,44 @@ The default port is 2049 for nfs and 111 for rpcbind; for all else, the server's
 
 Mbit/s is that of the calls, with their record marks.";
     const REQUESTS: &'static str = "RPCs";
+    const MANUAL: Manual = Manual {
+        description: &[
+            "rpctest calls one procedure of an ONC RPC program again and again, over TCP or UDP, and checks every reply. It \
+             measures round trips and calls per second of any RPC server: krpc of ksf, the kernel's NFS server, one in \
+             user space, rpcbind. NFSv3's NULL is what it calls unless another program, version or procedure without \
+             arguments is asked for.",
+            "Of every reply it checks that its xid is that of a call which has no reply yet, that the call was accepted and \
+             successful, the verifier, and that nothing follows the results.",
+        ],
+        examples: &[
+            Example {
+                command: "rpctest server",
+                what: "Measure round trips of NFSv3's NULL, one call in flight.",
+            },
+            Example {
+                command: "rpctest -a 128 -i 10 server",
+                what: "Keep 128 calls in flight, in 10 runs with connections of their own.",
+            },
+            Example {
+                command: "rpctest -u --program rpcbind --prog-version 2 server",
+                what: "Call rpcbind's NULL by datagrams.",
+            },
+            Example {
+                command: "rpctest -f -A sys server:2049",
+                what: "Send each call in three fragments, with the credentials of a user.",
+            },
+            Example {
+                command: "rpctest --search 'p99<5ms' --duration 500ms server",
+                what: "Search for the highest rate at which 99 % of the replies take less than 5 ms.",
+            },
+            Example {
+                command: "rpctest --ksf -i 5 -c 1k server",
+                what: "Print the columns of ksf's rpctest.",
+            },
+        ],
+        see_also: &[("echotest", 1), ("rpcinfo", 8), ("rpcbind", 8)],
+    };
+    const KSF: KsfColumns = KsfColumns::RpcTest;
     type Protocol = Rpc;
 
     fn protocol(&self, transport: Transport) -> Result<Rpc, String> {
@@ -167,6 +209,15 @@ Mbit/s is that of the calls, with their record marks.";
 
     fn request_bytes(&self, transport: Transport) -> usize {
         self.request(transport).map_or(0, |request| request.len())
+    }
+
+    fn reply_bytes(&self, transport: Transport) -> usize {
+        /// xid, type, status, an empty verifier and the status of the call; no results.
+        const REPLY: usize = 24;
+        match transport {
+            Transport::Stream => RECORD_MARK + REPLY,
+            Transport::Datagrams => REPLY,
+        }
     }
 
     fn default_port(

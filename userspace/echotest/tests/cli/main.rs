@@ -27,7 +27,9 @@ impl Run {
     fn rows(&self) -> Vec<(&str, u64)> {
         fn cells(line: &str) -> Option<(&str, u64)> {
             let mut cells = line.split_whitespace();
-            cells.next().zip(cells.next()?.parse().ok())
+            let label = cells.next()?;
+            let is_row = label == "all" || label.parse::<u64>().is_ok();
+            Some((label, cells.next()?.parse().ok()?)).filter(|_| is_row)
         }
         self.out.lines().filter_map(cells).collect()
     }

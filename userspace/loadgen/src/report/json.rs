@@ -38,6 +38,12 @@ pub struct Document {
     pub provenance: Vec<Provenance>,
     /// The servers, as they were named.
     pub targets: Vec<String>,
+    /// What was asked of them, and over what.
+    pub what: String,
+    /// How many bytes of the protocol a request has.
+    pub request_bytes: u64,
+    /// How many bytes of the protocol a usual reply has.
+    pub reply_bytes: u64,
     /// The load of each run; where the campaign chose a rate, the run has it. Of merged documents, all loads together.
     pub load: Load,
     /// How the client used its machine.
@@ -159,6 +165,12 @@ pub struct Question {
     pub provenance: Provenance,
     /// The servers, as they were named.
     pub targets: Vec<String>,
+    /// What is asked of them, and over what.
+    pub what: String,
+    /// How many bytes of the protocol a request has.
+    pub request_bytes: u64,
+    /// How many bytes of the protocol a usual reply has.
+    pub reply_bytes: u64,
     /// The load of each run.
     pub load: Load,
     /// How the client uses its machine.
@@ -180,6 +192,9 @@ impl Document {
             version: VERSION,
             provenance: vec![question.provenance],
             targets: question.targets,
+            what: question.what,
+            request_bytes: question.request_bytes,
+            reply_bytes: question.reply_bytes,
             load: question.load,
             client: question.client,
             plan: question.plan,

@@ -178,10 +178,12 @@ answered                 0
             let latencies = crate::result::Distribution {
                 buckets: vec![(12_000, 9_800 * second), (48_000, 200 * second)],
             };
-            pulses
-                .thread(0)
-                .unwrap()
-                .publish(second * SECOND, &ledger, &latencies);
+            pulses.thread(0).unwrap().publish(
+                second * SECOND,
+                &ledger,
+                &crate::Ledger::default(),
+                &latencies,
+            );
             live.tell(second * SECOND, pulses.look());
         }
         let expected = "\

@@ -112,7 +112,10 @@ impl Progress {
         let part = match (self.run_ns, self.requests) {
             (Some(run_ns), _) => now.saturating_sub(self.run_began) as f64 / run_ns.max(1) as f64,
             (None, Some(requests)) => {
-                let done = self.looks.back().map_or(0, |look| look.ledger.scheduled);
+                let done = self
+                    .looks
+                    .back()
+                    .map_or(0, |look| look.ledger.scheduled.saturating_sub(look.warmup));
                 done as f64 / requests.max(1) as f64
             }
             (None, None) => 0.0,
@@ -159,7 +162,10 @@ pub(super) mod tests {
         let latencies = Distribution {
             buckets: latencies.to_vec(),
         };
-        pulses.thread(0).unwrap().publish(at, &ledger, &latencies);
+        pulses
+            .thread(0)
+            .unwrap()
+            .publish(at, &ledger, &Ledger::default(), &latencies);
         pulses.look()
     }
 

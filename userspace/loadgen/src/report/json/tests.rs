@@ -73,6 +73,9 @@ pub(in crate::report) fn question(plan: Plan) -> Question {
     Question {
         provenance: Provenance::here("echotest", "0.1.0", 7),
         targets: vec!["server".to_owned(); plan.targets()],
+        what: "TCP".to_owned(),
+        request_bytes: 32,
+        reply_bytes: 32,
         load: Load {
             transport: Transport::Stream,
             threads: 2,
