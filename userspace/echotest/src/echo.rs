@@ -66,7 +66,7 @@ impl Tool for EchoTool {
                 what: "Send 5,000 messages a second at random times, whatever the server does.",
             },
             Example {
-                command: "echotest --json=result.json --hdr-log result.hlog --plot result.html server",
+                command: "echotest -i 5 --json=one.json --hdr-log one.hlog --plot one.html server",
                 what: "Store everything that was measured, and draw it.",
             },
             Example {
@@ -74,8 +74,8 @@ impl Tool for EchoTool {
                 what: "Tell which of two servers is faster, by ten pairs of runs.",
             },
             Example {
-                command: "echotest merge one.json other.json",
-                what: "Put together what two machines measured at the same time.",
+                command: "echotest merge one.json",
+                what: "Report a stored document again; of several, put together what machines measured at the same time.",
             },
         ],
         see_also: &[("rpctest", 1), ("ksfstat", 1)],
