@@ -15,20 +15,20 @@ use std::{
 use crate::{echotest, server::LENGTH, Run};
 
 /// Sends datagrams back to one client.
-struct Reply<'a> {
+pub(crate) struct Reply<'a> {
     socket: &'a UdpSocket,
     client: SocketAddr,
 }
 
 impl Reply<'_> {
-    fn send(&self, datagram: &[u8]) {
+    pub(crate) fn send(&self, datagram: &[u8]) {
         // The client may have ended.
         let _ = self.socket.send_to(datagram, self.client);
     }
 }
 
 /// Starts a server that runs until the test process ends, and hands it each datagram with its number from 1.
-fn serve_on(
+pub(crate) fn serve_on(
     address: &str,
     mut serve: impl FnMut(&Reply<'_>, Vec<u8>, usize) + Send + 'static,
 ) -> SocketAddr {

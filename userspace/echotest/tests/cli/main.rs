@@ -7,6 +7,7 @@
 
 mod broken_connections;
 mod datagrams;
+mod documentation;
 mod good;
 mod load;
 mod server;
