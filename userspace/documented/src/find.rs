@@ -2,7 +2,27 @@
 
 //! Finds commands in documents.
 
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
+
+/// The documents of a checkout: its `README.md`, and all of Markdown in `docs`.
+///
+/// # Errors
+///
+/// There is no `docs`, or it cannot be read.
+pub fn documents(checkout: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut documents = vec![checkout.join("README.md")];
+    for entry in fs::read_dir(checkout.join("docs"))? {
+        documents.push(entry?.path());
+    }
+    documents.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    documents.sort();
+    Ok(documents)
+}
 
 /// A command that a document shows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,6 +14,6 @@ mod find;
 mod shape;
 mod stage;
 
-pub use find::{in_manual, in_markdown, Example};
+pub use find::{documents, in_manual, in_markdown, Example};
 pub use shape::shape;
 pub use stage::{Outcome, Stage};

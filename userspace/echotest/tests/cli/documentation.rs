@@ -2,29 +2,13 @@
 
 //! Every command that the documentation shows works, and prints what it shows.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
-use documented::{in_manual, in_markdown, Example, Stage};
+use documented::{documents, in_manual, in_markdown, Example, Stage};
 
 use crate::{datagrams::serve_on, echotest, server::Server};
 
 const TOOL: &str = "echotest";
-
-/// The readme, and all that is in docs.
-fn documents() -> Vec<PathBuf> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let docs = fs::read_dir(top.join("docs")).expect("there is a directory of documents");
-    let mut documents: Vec<_> = docs
-        .map(|entry| entry.expect("it can be read").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
-        .collect();
-    documents.sort();
-    documents.insert(0, top.join("README.md"));
-    documents
-}
 
 /// Runs the examples of one document, with a server of this test in the place of theirs.
 fn check(name: &str, examples: &[Example]) {
@@ -47,8 +31,9 @@ fn check(name: &str, examples: &[Example]) {
 
 #[test]
 fn what_the_documents_show_works() {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut found = 0;
-    for document in documents() {
+    for document in documents(&checkout).expect("there are documents") {
         let text = fs::read_to_string(&document).expect("documents are UTF-8");
         let name = document
             .file_name()

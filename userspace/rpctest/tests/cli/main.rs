@@ -7,6 +7,7 @@
 
 mod broken_connections;
 mod datagrams;
+mod documentation;
 mod good;
 mod rpcbind;
 mod server;

@@ -78,9 +78,17 @@ pub(crate) fn answer(answer: impl Fn(&Call, u64) -> Vec<u8> + Send + Sync + 'sta
 
 /// Runs a server that answers each datagram, numbered from 1, with those that `answer` makes of it.
 pub(crate) fn answer_datagrams(
+    answer: impl FnMut(&Call, u64) -> Vec<Vec<u8>> + Send + 'static,
+) -> SocketAddr {
+    answer_datagrams_at(SocketAddr::from(([127, 0, 0, 1], 0)), answer)
+}
+
+/// The same, at an address.
+pub(crate) fn answer_datagrams_at(
+    address: SocketAddr,
     mut answer: impl FnMut(&Call, u64) -> Vec<Vec<u8>> + Send + 'static,
 ) -> SocketAddr {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("the loopback network works");
+    let socket = UdpSocket::bind(address).expect("the loopback network works");
     let address = socket.local_addr().unwrap();
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 16];
