@@ -22,6 +22,7 @@ pub mod ksf;
 pub mod live;
 pub mod merge;
 pub mod number;
+pub mod options;
 pub mod plot;
 pub mod progress;
 pub mod provenance;
