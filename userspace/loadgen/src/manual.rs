@@ -70,9 +70,22 @@ pub fn man_page(command: &Command, manual: &Manual) -> String {
     let mut page = Vec::new();
     // Writing to memory never fails.
     let _ = render(command, manual, &mut page);
-    let page = String::from_utf8_lossy(&page);
-    format!(".\\\" SPDX-License-Identifier: GPL-2.0\n.\\\" Made by: make man\n{page}")
+    // Each section comes with the same definition of an apostrophe.
+    let page = String::from_utf8_lossy(&page).replace(APOSTROPHE, "");
+    let (name, version) = (
+        command.get_name(),
+        command.get_version().unwrap_or_default(),
+    );
+    // There is no date: the page is the same whenever it is made.
+    let title = format!(
+        ".TH {} 1 \"\" \"ksf {version}\" \"Load generators of ksf\"",
+        name.to_uppercase()
+    );
+    format!(".\\\" SPDX-License-Identifier: GPL-2.0\n.\\\" Made by: make man\n{APOSTROPHE}{title}\n{page}")
 }
+
+/// What the roff crate begins each part with.
+const APOSTROPHE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
 const HOW_IT_MEASURES: &[&str] = &[
     "Every reply is verified in full, in every mode, and accounted for: what was scheduled is what was sent and what was \
@@ -109,13 +122,7 @@ fn render(command: &Command, manual: &Manual, out: &mut Vec<u8>) -> io::Result<(
     let mut command = command.clone().disable_help_subcommand(true);
     command.build();
     let usage = command.render_usage().to_string();
-    let man = clap_mangen::Man::new(command.clone())
-        .title(command.get_name().to_uppercase())
-        .section("1")
-        .date("")
-        .source(format!("ksf {}", command.get_version().unwrap_or_default()))
-        .manual("Load generators of ksf");
-    man.render_title(out)?;
+    let man = clap_mangen::Man::new(command.clone());
     man.render_name_section(out)?;
     synopsis(&usage).to_writer(out)?;
     paragraphs("DESCRIPTION", manual.description).to_writer(out)?;
@@ -360,6 +367,7 @@ mod tests {
         ] {
             assert!(page.contains(text), "{text}\n{page}");
         }
+        assert_eq!(page.matches(APOSTROPHE).count(), 1, "{page}");
         // A line of text that begins with a dot would be a macro.
         assert!(
             !page.lines().any(|line| line.starts_with(".Another")),
@@ -399,7 +407,9 @@ mod tests {
         let Ok(Some(man)) = describe("tool man") else {
             panic!("no manual");
         };
-        assert!(man.text(&Tool::command(), &MANUAL).contains(".TH TOOL 1"));
+        assert!(man
+            .text(&Tool::command(), &MANUAL)
+            .contains(".TH TOOL 1 \"\" \"ksf 1.2\""));
         assert!(describe("tool").is_err() && describe("tool completions tcsh").is_err());
         assert!(describe("tool host").unwrap().is_none());
     }

@@ -10,6 +10,7 @@ mod datagrams;
 mod documentation;
 mod good;
 mod load;
+mod manual;
 mod server;
 mod usage;
 mod wrong_bytes;

@@ -21,6 +21,7 @@ use crate::{
     },
     load::{Extent, Load, Pace, Transport},
     protocol::{Connection, Progress},
+    pulse::{Look, Pulses},
     result::{Distribution, RunResult},
     run::{collect, Done},
     schedule::{Arrivals, Rate},
@@ -144,7 +145,9 @@ fn simulate_with(
     engine.sends = Rc::clone(&sends);
     let course = Course::new(1);
     let protocols = (0..load.connections).map(|_| Numbers::default());
-    let worker = Worker::new(load, &course, engine, protocols, 0);
+    let mut worker = Worker::new(load, &course, engine, protocols, 0);
+    let pulses = Pulses::new(1);
+    worker.watch(pulses.thread(0).unwrap());
     let start = course.wait_for_start(START).unwrap();
     let done = Done {
         start,
@@ -162,6 +165,14 @@ fn simulate_with(
         .iter()
         .map(|interval| interval.response.len());
     assert_eq!(in_intervals.sum::<u64>(), result.ledger.answered);
+    // Who looks on has seen all of it in the end.
+    let mut all = result.ledger;
+    all += &result.warmup;
+    let look = pulses.look();
+    assert_eq!(look.ledger, all);
+    assert_eq!(look.warmup, result.warmup.scheduled);
+    let seen = look.latencies_since(&Look::default());
+    assert_eq!(seen.len(), result.response.len());
     let sends = sends.take();
     Report { result, sends }
 }
