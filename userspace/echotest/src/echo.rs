@@ -102,6 +102,10 @@ impl Tool for EchoTool {
         self.length
     }
 
+    fn subject(&self) -> Option<String> {
+        Some(format!("messages of {} bytes", self.length))
+    }
+
     fn default_port(&self, _: &Server, _: Transport, _: &SocketOptions) -> anyhow::Result<u16> {
         Ok(60007)
     }

@@ -13,17 +13,8 @@ use std::{
 use crate::{
     echotest,
     server::{echo, echo_messages, read_message, Server, LENGTH},
-    Run,
+    Ledger,
 };
-
-impl Run {
-    /// The numbers of the only row.
-    fn figures(&self) -> Vec<f64> {
-        let row = self.out.lines().last().unwrap_or_default();
-        let cells = row.split_whitespace();
-        cells.map(|cell| cell.parse().unwrap_or(f64::NAN)).collect()
-    }
-}
 
 #[test]
 fn an_open_loop_sends_all_that_is_due() {
@@ -37,7 +28,10 @@ fn an_open_loop_sends_all_that_is_due() {
         let connections = if more.contains("7") { 7 } else { 1 };
         run.assert_good(&[("1", 210 * connections)]);
         assert!(
-            run.out.contains(", open loop, 2000 messages/s;"),
+            run.out.contains("\nopen loop, ")
+                && run
+                    .out
+                    .contains(" arrivals at 2,000/s, at most 4,096 in flight"),
             "{}",
             run.out
         );
@@ -60,15 +54,24 @@ fn a_stall_is_in_the_round_trips_of_all_that_were_due_in_it() {
     run.assert_good(&[("1", 1000)]);
     let figures = run.figures();
     // Half of them were due in it, evenly, so that one in four waited for half of it or more.
-    let [_, p50, p90, _, _, max] = figures[5..11] else {
+    let [_, p50, p90, _, _, _, max] = figures[5..] else {
         panic!("{}", run.out);
     };
     assert!(max >= 500_000.0 && p90 >= 350_000.0, "{}", run.out);
     assert!(p50 < p90, "{}", run.out);
+    // From when they were sent, it is as long, unless it was in the client that they had to wait.
+    let services = run.out.lines().nth(1).unwrap_or_default();
+    assert!(
+        services
+            .trim_start()
+            .starts_with("service: from when it was sent "),
+        "{}",
+        run.out
+    );
     // In closed loop, it is in one of them.
     let run = echotest(&format!("-H -c 1000 {}", server.address));
     let figures = run.figures();
-    let [_, _, p90, _, _, max] = figures[5..11] else {
+    let [_, _, p90, _, _, _, max] = figures[5..] else {
         panic!("{}", run.out);
     };
     assert!(max >= 500_000.0 && p90 < 350_000.0, "{}", run.out);
@@ -93,8 +96,13 @@ fn what_is_due_while_too_many_are_in_flight_is_not_sent() {
         "{}",
         run.err
     );
-    assert!(run.out.contains(" skipped\n"), "{}", run.out);
-    assert_eq!(run.figures().last(), Some(&197.0), "{}", run.out);
+    let ledger = Ledger {
+        sent: 3,
+        skipped: 197,
+        answered: 3,
+        ..Ledger::clean(200)
+    };
+    assert_eq!(run.ledger(), ledger);
 }
 
 #[test]
@@ -134,15 +142,17 @@ fn a_run_may_have_a_duration_and_a_warm_up() {
     let (server, pieces) = Server::good();
     let run = echotest(&format!("--warmup 0.1 --duration 200ms {}", server.address));
     assert_eq!((run.status, run.err.as_str()), (Some(0), ""));
-    assert!(run.out.contains(", seconds: 0.2,"), "{}", run.out);
     let [(_, measured)] = run.rows()[..] else {
         panic!("{}", run.out);
     };
+    // What the warm-up sent has a ledger of its own, and both together are what the server has seen.
+    let warmup = run.out.split("\nwarm-up ").nth(1).and_then(Ledger::parse);
+    let warmup = warmup.unwrap_or_else(|| panic!("{}", run.out));
+    assert_eq!(run.ledger(), Ledger::clean(measured));
+    assert_eq!(warmup, Ledger::clean(warmup.sent));
+    assert!(measured > 0 && warmup.sent > 0, "{}", run.out);
     let all = pieces.lock().unwrap().iter().sum::<usize>() / LENGTH;
-    assert!(
-        measured > 0 && (measured as usize) < all,
-        "{measured} of {all}"
-    );
+    assert_eq!((measured + warmup.sent) as usize, all);
     assert!(run.figures()[2] >= 0.2, "{}", run.out);
 }
 

@@ -98,7 +98,10 @@ fn a_wrong_command_line_is_status_2_and_measures_nothing() {
             format!("--frobnicate {address}"),
             "unexpected argument '--frobnicate'",
         ),
-        (format!("{address} {address}"), "unexpected argument"),
+        (
+            format!("{address} {address}"),
+            "cannot be used with '<HOST[:PORT]>'",
+        ),
         (
             "127.0.0.1:0".to_owned(),
             "the port is not a number from 1 to 65535",

@@ -40,7 +40,7 @@ fn the_port_is_asked_for_over_the_transport_that_is_used() {
         ));
         run.assert_good(20);
         assert!(
-            run.out.contains(&format!(" to 127.0.0.1:{port}, ")),
+            run.out.contains(&format!(" to 127.0.0.1:{port}; ")),
             "{}",
             run.out
         );
