@@ -80,7 +80,6 @@ impl Tool for EchoTool {
         ],
         see_also: &[("rpctest", 1), ("ksfstat", 1)],
     };
-    const KSF: KsfColumns = KsfColumns::EchoTest;
     type Protocol = Echo;
 
     fn protocol(&self, transport: Transport) -> Result<Echo, String> {
@@ -104,6 +103,10 @@ impl Tool for EchoTool {
 
     fn subject(&self) -> Option<String> {
         Some(format!("messages of {} bytes", self.length))
+    }
+
+    fn ksf_columns(&self) -> KsfColumns {
+        KsfColumns::EchoTest
     }
 
     fn default_port(&self, _: &Server, _: Transport, _: &SocketOptions) -> anyhow::Result<u16> {

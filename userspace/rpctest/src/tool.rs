@@ -10,6 +10,7 @@ use loadgen::{
     args::number_in,
     load::Transport,
     manual::{Example, Manual},
+    report::options::KsfOptions,
     socket::SocketOptions,
     target::{Peer, Server},
 };
@@ -70,6 +71,9 @@ pub(crate) struct RpcTool {
     /// The port of the rpcbind that is asked where the program is
     #[arg(long, value_name = "N", default_value_t = portmap::PORT, value_parser = number_in::<u16>(1..=65_535))]
     rpcbind_port: u16,
+
+    #[command(flatten)]
+    ksf: KsfOptions,
 }
 
 /// Reads a number, or a name that has one.
@@ -196,7 +200,6 @@ Mbit/s is that of the calls, with their record marks.";
         ],
         see_also: &[("echotest", 1), ("rpcinfo", 8), ("rpcbind", 8)],
     };
-    const KSF: KsfColumns = KsfColumns::RpcTest;
     type Protocol = Rpc;
 
     fn protocol(&self, transport: Transport) -> Result<Rpc, String> {
@@ -218,6 +221,10 @@ Mbit/s is that of the calls, with their record marks.";
             Transport::Stream => RECORD_MARK + REPLY,
             Transport::Datagrams => REPLY,
         }
+    }
+
+    fn ksf_columns(&self) -> KsfColumns {
+        KsfColumns::RpcTest(self.ksf.clone())
     }
 
     fn default_port(

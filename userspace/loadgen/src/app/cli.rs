@@ -11,7 +11,7 @@ use crate::{
     campaign::options::{CampaignOptions, CompareOptions, SearchOptions},
     manual::Describe,
     options::LoadOptions,
-    report::plot::Format,
+    report::options::ReportOptions,
     target::Server,
 };
 
@@ -114,17 +114,8 @@ pub(super) struct OutputOptions {
     #[arg(long, value_name = "FILE")]
     pub(super) hdr_log: Option<PathBuf>,
 
-    /// Draw the percentiles, and latencies and rate over time, into a file whose name ends with .html or .svg
-    #[arg(long, value_name = "FILE", value_parser = plot_file)]
-    pub(super) plot: Option<PathBuf>,
-
-    /// Show rate and latencies of the last second while it goes on, if standard error is a terminal
-    #[arg(long)]
-    pub(super) live: bool,
-
-    /// Print the columns of ksf's own tool
-    #[arg(long)]
-    pub(super) ksf: bool,
+    #[command(flatten)]
+    pub(super) report: ReportOptions,
 }
 
 /// How several machines measure together.
@@ -156,14 +147,6 @@ pub(super) struct AgentOptions {
     /// Be an agent: before each run, say that it is ready and wait for a line
     #[arg(long, hide = true)]
     pub(super) agent: bool,
-}
-
-fn plot_file(name: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(name);
-    match Format::of(&path) {
-        Ok(_) => Ok(path),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 const NOTES: &str = "\

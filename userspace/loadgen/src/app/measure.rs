@@ -113,8 +113,8 @@ impl<T: Tool> Measurement<'_, T> {
         let style = Style {
             no_headers: self.load.no_headers,
             is_quiet: self.is_agent || output::takes_stdout(self.output),
-            ksf: self.output.ksf.then_some(T::KSF),
-            view: if self.output.live {
+            ksf: self.output.report.ksf.then(|| self.tool.ksf_columns()),
+            view: if self.output.report.live {
                 View::Live
             } else {
                 View::Progress

@@ -17,7 +17,7 @@ use crate::{
     report::{
         hdr_log,
         json::{Document, Question, Run},
-        plot::{Format, Plot, Series},
+        plot::{Plot, Series},
     },
 };
 
@@ -106,7 +106,7 @@ pub(super) fn write_plot(
     heading: &str,
     series: Vec<Series>,
 ) -> anyhow::Result<()> {
-    let Some(path) = &options.plot else {
+    let Some(file) = &options.report.plot else {
         return Ok(());
     };
     let (title, kind) = heading.split_once('\n').unwrap_or((heading, ""));
@@ -129,8 +129,9 @@ pub(super) fn write_plot(
         notes,
         series,
     };
-    let format = Format::of(path)?;
-    to_file(path, |out| out.write_all(plot.render(format).as_bytes()))
+    to_file(&file.path, |out| {
+        out.write_all(plot.render(file.format).as_bytes())
+    })
 }
 
 fn to_file(

@@ -19,7 +19,7 @@ use crate::{
     report::{
         answer,
         json::{Run, RunLog},
-        ksf::{self, RpcTest},
+        ksf,
         plot::{Series, Timeline},
         summary,
         table::Table,
@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// What is printed, and what is kept.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Style {
     /// Rows only.
     pub(super) no_headers: bool,
@@ -89,6 +89,10 @@ impl Printer {
             Plan::Search(_) => Labels::Rates,
             Plan::Compare(_) => Labels::Servers,
         };
+        let running = match &style.ksf {
+            Some(KsfColumns::RpcTest(options)) => Running::new(options.middle()),
+            Some(KsfColumns::EchoTest) | None => Running::default(),
+        };
         let series = match labels {
             Labels::Rates => Vec::new(),
             Labels::Runs | Labels::Servers => names.iter().map(|name| series(name)).collect(),
@@ -104,7 +108,7 @@ impl Printer {
             log: RunLog::default(),
             series,
             warnings: Warnings::default(),
-            running: Running::default(),
+            running,
             total: Ledger::default(),
             failure: None,
             broken: None,
@@ -153,9 +157,9 @@ impl Printer {
         if self.style.no_headers {
             return;
         }
-        let header = match self.style.ksf {
+        let header = match &self.style.ksf {
             None => self.table().header(),
-            Some(KsfColumns::RpcTest) => RpcTest::new(&self.subject).header(),
+            Some(KsfColumns::RpcTest(options)) => options.columns(&self.subject).header(),
             Some(KsfColumns::EchoTest) => ksf::echotest_header(),
         };
         self.print(&format!("{}\n\n{header}", self.subject.heading()));
@@ -190,7 +194,7 @@ impl Printer {
     }
 
     fn row(&mut self, assignment: &Assignment, result: &RunResult) {
-        let row = match self.style.ksf {
+        let row = match &self.style.ksf {
             None => {
                 let label = match self.labels {
                     Labels::Runs => (assignment.number + 1).to_string(),
@@ -199,11 +203,11 @@ impl Printer {
                 };
                 self.table().row(&label, result)
             }
-            Some(KsfColumns::RpcTest) => {
+            Some(KsfColumns::RpcTest(options)) => {
                 self.running.add(result);
                 let now = SystemTime::now().duration_since(UNIX_EPOCH);
                 let date = now.map_or(0, |since| since.as_secs());
-                RpcTest::new(&self.subject).row(date, &self.running)
+                options.columns(&self.subject).row(date, &self.running)
             }
             Some(KsfColumns::EchoTest) => ksf::echotest_row(result, &self.subject),
         };

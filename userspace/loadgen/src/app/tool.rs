@@ -5,7 +5,8 @@
 use clap::Args;
 
 use crate::{
-    load::Transport, manual::Manual, protocol::Protocol, socket::SocketOptions, target::Server,
+    load::Transport, manual::Manual, protocol::Protocol, report::options::KsfOptions,
+    socket::SocketOptions, target::Server,
 };
 
 /// A load generator: a protocol, and the options that only it has.
@@ -22,8 +23,6 @@ pub trait Tool: Args + 'static {
     const REQUESTS: &'static str;
     /// What its manual says beside what all tools have in common.
     const MANUAL: Manual;
-    /// Which columns `--ksf` prints.
-    const KSF: KsfColumns;
     /// The protocol.
     type Protocol: Protocol;
 
@@ -41,6 +40,9 @@ pub trait Tool: Args + 'static {
     fn reply_bytes(&self, transport: Transport) -> usize {
         self.request_bytes(transport)
     }
+
+    /// Which columns `--ksf` prints.
+    fn ksf_columns(&self) -> KsfColumns;
 
     /// The port of a server that was named without one. To find it out, the server's host may be asked.
     ///
@@ -61,10 +63,10 @@ pub trait Tool: Args + 'static {
 }
 
 /// The tools of ksf whose columns there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum KsfColumns {
-    /// Those of rpctest.
-    RpcTest,
+    /// Those of rpctest, with these options.
+    RpcTest(KsfOptions),
     /// Those of echotest.
     EchoTest,
 }

@@ -9,6 +9,7 @@ mod broken_connections;
 mod datagrams;
 mod documentation;
 mod good;
+mod manual;
 mod rpcbind;
 mod server;
 mod usage;
