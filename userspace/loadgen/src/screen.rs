@@ -157,7 +157,6 @@ impl Shared {
             let text = state.look(clock::now());
             if let Some(text) = text {
                 self.bar.set_message(text);
-                self.bar.tick();
             }
         }
     }

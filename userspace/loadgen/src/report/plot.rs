@@ -112,7 +112,7 @@ impl Plot {
         }
         y += 8.0;
         for (number, one) in self.series.iter().enumerate() {
-            for (part, line) in wrapped(&one.legend(), 115).iter().enumerate() {
+            for (part, line) in wrapped(&one.legend(), 124).iter().enumerate() {
                 y += 20.0;
                 if part == 0 {
                     let class = format!("s{}", number % COLOURS);

@@ -81,15 +81,23 @@ fn estimate(
         return format!("{name} {NOT_AVAILABLE}");
     };
     let value = format(estimate.value);
-    match (estimate.interval, estimate.relative_width()) {
-        (Some(interval), Some(width)) => {
-            let half = percent(width / 2.0);
-            let (lo, hi) = (format(interval.lo), format(interval.hi));
-            format!("{name} {value}{unit} ± {half} ({lo} to {hi})")
-        }
-        _ => format!("{name} {value}{unit}"),
-    }
+    let Some(interval) = estimate.interval.filter(|_| estimate.value > 0.0) else {
+        return format!("{name} {value}{unit}");
+    };
+    let (lo, hi) = (format(interval.lo), format(interval.hi));
+    let [below, above] = [estimate.value - interval.lo, interval.hi - estimate.value]
+        .map(|side| side / estimate.value);
+    // One number for both sides is right only if they are about the same.
+    let sides = if below.max(above) <= below.min(above) * LOPSIDED {
+        format!("± {}", percent((below + above) / 2.0))
+    } else {
+        format!("-{} +{}", percent(below.max(0.0)), percent(above.max(0.0)))
+    };
+    format!("{name} {value}{unit} {sides} ({lo} to {hi})")
 }
+
+/// How many times as far as the other end of an interval one may be, if both are told by one number.
+const LOPSIDED: f64 = 2.0;
 
 /// What the client's threads needed and how they shared the work; `None` if nothing was answered.
 fn client(total: &RunResult) -> Option<String> {
@@ -159,7 +167,7 @@ mod tests {
                 value,
                 interval: Some(Interval {
                     lo: value * (1.0 - by),
-                    hi: value * (1.0 + 2.0 * by),
+                    hi: value * (1.0 + 1.5 * by),
                 }),
             })
         };
@@ -185,8 +193,8 @@ requests    1,000,000 scheduled = 999,990 sent + 10 skipped; sent = 999,980 answ
             1 duplicated, 2 reordered, 3 mismatched
 client      1.20 us of processor time per request; the busiest thread on a processor for 70 % of the time;
             499,000 to 500,980 replies per thread and run
-10 runs     median 12.30 us ± 0.6 % (12.25 to 12.40); p99 45.60 us ± 15 % (41.04 to 54.72);
-            rate 1,081,234/s ± 0.2 % (1,080,153 to 1,083,396)";
+10 runs     median 12.30 us ± 0.5 % (12.25 to 12.37); p99 45.60 us ± 12 % (41.04 to 52.44);
+            rate 1,081,234/s ± 0.1 % (1,080,153 to 1,082,856)";
         let text = summary(&result(), &closed());
         assert_eq!(text, expected);
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH));
@@ -221,6 +229,19 @@ client      1.20 us of processor time per request; the busiest thread on a proce
             intervals(1, &headline),
             "1 run       median 12.35 us; p99 n/a; rate 99.5/s; intervals take at least 5 runs"
         );
+    }
+
+    #[test]
+    fn an_interval_with_unequal_sides_is_not_told_by_one_number() {
+        let text = |lo, hi| {
+            let interval = Some(Interval { lo, hi });
+            let value = 100.0;
+            estimate("rate", Some(Estimate { value, interval }), "/s", rate)
+        };
+        assert_eq!(text(90.0, 120.0), "rate 100/s ± 15 % (90 to 120)");
+        assert_eq!(text(90.0, 121.0), "rate 100/s -10 % +21 % (90 to 121)");
+        assert_eq!(text(100.0, 121.0), "rate 100/s -0 % +21 % (100 to 121)");
+        assert_eq!(text(100.0, 100.0), "rate 100/s ± 0 % (100 to 100)");
     }
 
     #[test]

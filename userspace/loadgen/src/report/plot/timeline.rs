@@ -38,7 +38,15 @@ impl Timeline {
 
     /// Adds a run.
     pub fn add(&mut self, run: &RunResult) {
-        self.runs.push(run.intervals.clone());
+        let mut intervals = run.intervals.clone();
+        // What comes at the end, while connections end one after the other, tells little if it is short.
+        if let [.., before, last] = intervals.as_mut_slice() {
+            if last.length_ns < before.length_ns / 2 {
+                *before = merged(&[before.clone(), last.clone()]);
+                intervals.pop();
+            }
+        }
+        self.runs.push(intervals);
         while self.intervals() > Self::MOST {
             self.coarsen();
         }
@@ -155,6 +163,24 @@ mod tests {
             point(2.0, false, 400.0, [Some(30); 3]),
         ];
         assert_eq!(timeline.points(10), expected);
+    }
+
+    #[test]
+    fn a_short_end_is_part_of_what_was_before_it() {
+        let mut short = run(&[(10, 1_000), (20, 900), (30, 99)]);
+        short.intervals[2].length_ns = SECOND / 10;
+        let mut timeline = Timeline::default();
+        timeline.add(&short);
+        let points = timeline.points(10);
+        assert_eq!(
+            (points.len(), points[1].to, points[1].max),
+            (2, 2.1, Some(30))
+        );
+        assert!((points[1].rate - 999.0 / 1.1).abs() < 1e-9);
+        // Half of the others' length is enough to stand alone.
+        short.intervals[2].length_ns = SECOND / 2;
+        timeline.add(&short);
+        assert_eq!(timeline.points(10).len(), 5);
     }
 
     #[test]
