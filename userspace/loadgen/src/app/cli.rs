@@ -11,7 +11,7 @@ use crate::{
     campaign::options::{CampaignOptions, CompareOptions, SearchOptions},
     manual::Describe,
     options::LoadOptions,
-    report::options::ReportOptions,
+    report::options::PlotFile,
     target::Server,
 };
 
@@ -35,6 +35,13 @@ pub(super) struct Cli<T: Tool> {
 
     #[command(flatten)]
     pub(super) output: OutputOptions,
+
+    #[command(flatten)]
+    pub(super) view: ViewOptions,
+
+    /// Print the columns of ksf's own tool
+    #[arg(long, conflicts_with = "search")]
+    pub(super) ksf: bool,
 
     #[command(flatten)]
     pub(super) agents: AgentOptions,
@@ -77,6 +84,9 @@ pub(super) struct Compare<T: Tool> {
     pub(super) output: OutputOptions,
 
     #[command(flatten)]
+    pub(super) view: ViewOptions,
+
+    #[command(flatten)]
     pub(super) tool: T,
 
     /// The first server, called A
@@ -114,8 +124,17 @@ pub(super) struct OutputOptions {
     #[arg(long, value_name = "FILE")]
     pub(super) hdr_log: Option<PathBuf>,
 
-    #[command(flatten)]
-    pub(super) report: ReportOptions,
+    /// Draw the percentiles, and latencies and rate over time, into a file whose name ends with .html or .svg
+    #[arg(long, value_name = "FILE")]
+    pub(super) plot: Option<PlotFile>,
+}
+
+/// What is shown while it goes on.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(super) struct ViewOptions {
+    /// Show rate and latencies of the last second while it goes on, if standard error is a terminal
+    #[arg(long)]
+    pub(super) live: bool,
 }
 
 /// How several machines measure together.
@@ -127,7 +146,8 @@ pub(super) struct AgentOptions {
         long,
         value_name = "HOST,...",
         value_delimiter = ',',
-        conflicts_with_all = ["search", "until_ci"]
+        value_parser = host,
+        conflicts_with_all = ["search", "until_ci", "live", "ksf"]
     )]
     pub(super) agents: Vec<String>,
 
@@ -147,6 +167,14 @@ pub(super) struct AgentOptions {
     /// Be an agent: before each run, say that it is ready and wait for a line
     #[arg(long, hide = true)]
     pub(super) agent: bool,
+}
+
+/// Anything else than a name would be an option to the command that is to go there.
+fn host(name: &str) -> Result<String, &'static str> {
+    if name.is_empty() || name.starts_with('-') || name.contains(char::is_whitespace) {
+        return Err("not the name of a host");
+    }
+    Ok(name.to_owned())
 }
 
 const NOTES: &str = "\
@@ -175,6 +203,7 @@ pub(super) fn command<T: Tool>() -> clap::Command {
         .name(T::NAME)
         .version(T::VERSION)
         .about(about)
+        .override_usage(format!("{} [OPTIONS] HOST[:PORT] | COMMAND", T::NAME))
         .long_about(T::ABOUT)
         .after_help(format!("{}\n\n{NOTES}", T::NOTES))
 }

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{bail, Context};
 
 use super::{
-    cli::OutputOptions,
+    cli::{OutputOptions, ViewOptions},
     output::{self, Results},
     printer::{Printer, Style},
     Problem, Tool,
@@ -29,7 +29,7 @@ use crate::{
     target::{Server, Target},
 };
 
-/// What an agent prints when its connections are open and it waits for a line.
+/// What an agent prints, before its name and version, when its connections are open and it waits for a line.
 pub(super) const READY: &str = "ready";
 
 /// How long a run of a search is, unless that was said.
@@ -41,6 +41,9 @@ pub(super) struct Measurement<'a, T> {
     pub(super) load: &'a LoadOptions,
     pub(super) tool: &'a T,
     pub(super) output: &'a OutputOptions,
+    pub(super) view: ViewOptions,
+    /// Whether the columns are those of ksf's tool.
+    pub(super) ksf: bool,
     pub(super) plan: Plan,
     /// As many as the plan takes.
     pub(super) servers: Vec<&'a Server>,
@@ -91,6 +94,7 @@ impl<T: Tool> Measurement<'_, T> {
                 )
             })
             .collect::<Result<Vec<_>, _>>()?;
+        output::can_be_written(self.output)?;
         let transport = match load.transport {
             Transport::Stream => "TCP",
             Transport::Datagrams => "UDP",
@@ -113,8 +117,8 @@ impl<T: Tool> Measurement<'_, T> {
         let style = Style {
             no_headers: self.load.no_headers,
             is_quiet: self.is_agent || output::takes_stdout(self.output),
-            ksf: self.output.report.ksf.then(|| self.tool.ksf_columns()),
-            view: if self.output.report.live {
+            ksf: self.ksf.then(|| self.tool.ksf_columns()),
+            view: if self.view.live {
                 View::Live
             } else {
                 View::Progress
@@ -126,7 +130,9 @@ impl<T: Tool> Measurement<'_, T> {
             sessions,
             load: load.clone(),
             printer: &printer,
-            is_agent: self.is_agent,
+            ready: self
+                .is_agent
+                .then(|| format!("{READY} {} {}", T::NAME, T::VERSION)),
         };
         let conclusion = conduct(&self.plan, load.seed, &mut runs, &mut &printer);
         let mut printer = printer.into_inner();
@@ -172,7 +178,8 @@ struct Runs<'a, P> {
     sessions: Vec<Session<'a, P>>,
     load: Load,
     printer: &'a RefCell<Printer>,
-    is_agent: bool,
+    /// What an agent says before each run.
+    ready: Option<String>,
 }
 
 impl<P: Protocol> Runner for Runs<'_, P> {
@@ -186,8 +193,8 @@ impl<P: Protocol> Runner for Runs<'_, P> {
         self.printer
             .borrow_mut()
             .connected(session.address(), sockets.busy_poll_refused.as_ref())?;
-        if self.is_agent {
-            wait_for_the_others()?;
+        if let Some(ready) = &self.ready {
+            wait_for_the_others(ready)?;
         }
         let pulses = self.printer.borrow().watch(assignment, load.threads);
         Ok(session.run(&load, sockets, pulses.as_deref())?)
@@ -212,9 +219,9 @@ impl<P> Runs<'_, P> {
 }
 
 /// Says that the connections are open, and waits until those of the other agents are.
-fn wait_for_the_others() -> anyhow::Result<()> {
+fn wait_for_the_others(ready: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{READY}")
+    writeln!(out, "{ready}")
         .and_then(|()| out.flush())
         .context("cannot write to standard output")?;
     let mut line = String::new();

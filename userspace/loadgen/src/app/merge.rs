@@ -13,8 +13,10 @@ use super::{
 use crate::{
     campaign::Summary,
     report::{
+        failure,
         json::Document,
         merge,
+        number::count_of,
         plot::{Series, Timeline},
         summary,
         table::Table,
@@ -69,10 +71,19 @@ pub(super) fn report<T: Tool>(
         timeline: timeline(document),
     };
     output::write_plot(options, document, &subject.heading(), vec![series])?;
+    let failed = document
+        .runs
+        .iter()
+        .find_map(|run| failure::of_run(run.number + 1, &run.result, &subject));
+    if let Some(failure) = failed {
+        bail!(failure);
+    }
     if let Some(stopped) = &document.stopped {
         bail!("not all runs were made: {stopped}");
     }
-    match crate::report::failure::of_total(&total) {
+    let mut ledger = total.ledger;
+    ledger += &total.warmup;
+    match failure::of_total(&ledger, &subject) {
         Some(problem) => bail!(problem),
         None => Ok(()),
     }
@@ -82,10 +93,10 @@ fn subject<T: Tool>(document: &Document) -> Subject {
     Subject {
         tool: T::NAME,
         what: format!(
-            "{} to {}, from {} machines",
+            "{} to {}, from {}",
             document.what,
             document.targets.join(", "),
-            document.provenance.len()
+            count_of(document.provenance.len() as u64, "machine")
         ),
         requests: T::REQUESTS,
         load: document.load.clone(),

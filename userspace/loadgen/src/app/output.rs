@@ -4,7 +4,7 @@
 
 use std::{
     fmt::Display,
-    fs::File,
+    fs::{File, OpenOptions},
     io::{self, BufWriter, Write},
     path::Path,
 };
@@ -44,6 +44,27 @@ pub(super) fn takes_stdout(options: &OutputOptions) -> bool {
 /// Whether every run has to be kept.
 pub(super) fn needs_runs(options: &OutputOptions) -> bool {
     options.json.is_some() || options.hdr_log.is_some()
+}
+
+/// Checks that all files that are asked for can be written, before there is anything that could be lost.
+///
+/// # Errors
+///
+/// One of them cannot. Those that were not there are there now, and empty.
+pub(super) fn can_be_written(options: &OutputOptions) -> anyhow::Result<()> {
+    let json = options
+        .json
+        .iter()
+        .filter(|path| *path != Path::new(STDOUT));
+    let plot = options.plot.iter().map(|plot| &plot.path);
+    for path in json.chain(&options.hdr_log).chain(plot) {
+        OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Writes all files that are asked for. An agent writes its document to standard output.
@@ -106,7 +127,7 @@ pub(super) fn write_plot(
     heading: &str,
     series: Vec<Series>,
 ) -> anyhow::Result<()> {
-    let Some(file) = &options.report.plot else {
+    let Some(file) = &options.plot else {
         return Ok(());
     };
     let (title, kind) = heading.split_once('\n').unwrap_or((heading, ""));

@@ -17,7 +17,7 @@ use crate::{
     campaign::{Answer, Assignment, Conclusion, Observer, Plan, Summary},
     pulse::Pulses,
     report::{
-        answer,
+        answer, failure,
         json::{Run, RunLog},
         ksf,
         plot::{Series, Timeline},
@@ -68,7 +68,7 @@ pub(super) struct Printer {
     running: Running,
     /// What became of the requests of all runs, and of their warm-ups.
     total: Ledger,
-    /// What went wrong in the last run.
+    /// What went wrong first.
     failure: Option<String>,
     /// Why nothing can be printed any more.
     broken: Option<anyhow::Error>,
@@ -150,7 +150,7 @@ impl Printer {
         }
         let screen = Screen::begin(self.style.view, &self.subject);
         self.screen = Some(screen.context("cannot start a thread")?);
-        Ok(())
+        self.check()
     }
 
     fn print_header(&mut self) {
@@ -239,8 +239,8 @@ impl Printer {
         if !warnings.is_empty() {
             paragraphs.push(warnings.join("\n"));
         }
-        // Before the first run there is nothing to be said.
-        if self.address.is_some() && !self.style.no_headers {
+        // If there was no run, there is nothing to be said.
+        if !paragraphs.is_empty() && !self.style.no_headers {
             self.print(&format!("\n{}", paragraphs.join("\n\n")));
         }
     }
@@ -272,54 +272,17 @@ impl Printer {
         std::mem::take(&mut self.series)
     }
 
-    /// Says what went wrong in the last run, or what became of requests that have no reply in time.
+    /// Says what went wrong first, or what became of requests that have no reply in time.
     ///
     /// A search looks for the load that is too much, so that what is lost there is part of the answer.
     pub(super) fn judge(&mut self) -> anyhow::Result<()> {
         if let Some(failure) = self.failure.take() {
             bail!(failure);
         }
-        let what = match (self.total.lost, self.total.late) {
-            (0, 0) => return Ok(()),
-            _ if self.labels == Labels::Rates => return Ok(()),
-            (0, _) => "datagrams came late",
-            _ => "datagrams were lost",
-        };
-        bail!("{what} ({})", self.in_words(&self.total))
-    }
-
-    /// What went wrong first in a run, and what became of its requests.
-    fn failure_of(&self, run: u64, result: &RunResult) -> Option<String> {
-        let ledger = &result.ledger;
-        if !ledger.adds_up() || !result.warmup.adds_up() {
-            return Some(format!(
-                "run {run}: a defect of this program: its figures do not add up: {ledger:?}, {:?}",
-                result.warmup
-            ));
+        match failure::of_total(&self.total, &self.subject) {
+            Some(problem) if self.labels != Labels::Rates => bail!(problem),
+            _ => Ok(()),
         }
-        let failure = result.failures.first()?;
-        let more = match result.failures.len() - 1 {
-            0 => String::new(),
-            others => format!("; failed connections besides this one: {others}"),
-        };
-        Some(format!(
-            "run {run}, connection {} of {}: {} ({}{more})",
-            failure.connection + 1,
-            self.subject.load.connections,
-            failure.message,
-            self.in_words(ledger),
-        ))
-    }
-
-    fn in_words(&self, ledger: &Ledger) -> String {
-        let late = match ledger.late {
-            0 => String::new(),
-            late => format!(", {late} late"),
-        };
-        format!(
-            "{}: {} scheduled, {} sent, {} answered{late}, {} lost",
-            self.subject.requests, ledger.scheduled, ledger.sent, ledger.answered, ledger.lost,
-        )
     }
 }
 
@@ -346,7 +309,9 @@ impl Observer for &RefCell<Printer> {
         warnings.add(result, subject);
         printer.total += &result.ledger;
         printer.total += &result.warmup;
-        printer.failure = printer.failure_of(assignment.number + 1, result);
+        if printer.failure.is_none() {
+            printer.failure = failure::of_run(assignment.number + 1, result, &printer.subject);
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl CampaignOptions {
         if let Some(objectives) = &search.search {
             let mut plan = SearchPlan::new(objectives.clone());
             if let Pace::Open { rate, arrivals } = pace {
-                plan.first = rate.as_per_second() as u64;
+                plan.first = (rate.as_per_second() as u64).max(1);
                 plan.random_arrivals = arrivals == Arrivals::Exponential;
             }
             plan.resolution = search.resolution;

@@ -2,50 +2,52 @@
 
 //! What went wrong, in one line.
 
-use super::{
-    number::{count_of, grouped},
-    Subject,
-};
-use crate::RunResult;
+use super::Subject;
+use crate::{Ledger, RunResult};
 
-/// What went wrong in the run with this number (from 1), the first first; `None` if nothing did.
+/// What went wrong first in the run with this number (from 1), and what became of its requests; `None` if nothing did.
 pub fn of_run(number: u64, run: &RunResult, subject: &Subject) -> Option<String> {
+    let ledger = &run.ledger;
+    if !ledger.adds_up() || !run.warmup.adds_up() {
+        return Some(format!(
+            "run {number}: a defect of this program: its figures do not add up: {ledger:?}, {:?}",
+            run.warmup
+        ));
+    }
     let first = run.failures.first()?;
-    let others = match run.failures.len() as u64 - 1 {
+    let more = match run.failures.len() - 1 {
         0 => String::new(),
-        others => format!("; {} failed after it", count_of(others, "other connection")),
+        others => format!("; failed connections besides this one: {others}"),
     };
     Some(format!(
-        "run {}, connection {} of {}, after {:.3} s: {}{others}",
-        grouped(number),
-        grouped(first.connection as u64 + 1),
-        grouped(subject.load.connections as u64),
-        first.at_ns as f64 * 1e-9,
+        "run {number}, connection {} of {}: {} ({}{more})",
+        first.connection as u64 + 1,
+        subject.load.connections,
         first.message,
+        in_words(ledger, subject),
     ))
 }
 
-/// Why not all is well although nothing failed; `None` if all is.
-pub fn of_total(total: &RunResult) -> Option<String> {
-    let (ledger, warmup) = (&total.ledger, &total.warmup);
-    if !ledger.adds_up() || !warmup.adds_up() {
-        return Some("the ledger does not add up: a defect of the load generator".to_owned());
-    }
-    let sum = |of: fn(&crate::Ledger) -> u64| of(ledger) + of(warmup);
-    let counts = [
-        (sum(|ledger| ledger.lost), "lost"),
-        (sum(|ledger| ledger.late), "answered late"),
-        (sum(|ledger| ledger.mismatched), "answered wrongly"),
-    ];
-    let told: Vec<_> = counts
-        .into_iter()
-        .filter(|(count, _)| *count != 0)
-        .map(|(count, what)| format!("{} {what}", grouped(count)))
-        .collect();
-    (!told.is_empty()).then(|| {
-        let sent = count_of(sum(|ledger| ledger.sent), "request");
-        format!("of {sent} that were sent: {}", told.join(", "))
-    })
+/// Why not all is well although nothing failed, if this is what became of all requests and of those of the warm-ups; `None`
+/// if all is.
+pub fn of_total(total: &Ledger, subject: &Subject) -> Option<String> {
+    let what = match (total.lost, total.late) {
+        (0, 0) => return None,
+        (0, _) => "datagrams came late",
+        _ => "datagrams were lost",
+    };
+    Some(format!("{what} ({})", in_words(total, subject)))
+}
+
+fn in_words(ledger: &Ledger, subject: &Subject) -> String {
+    let late = match ledger.late {
+        0 => String::new(),
+        late => format!(", {late} late"),
+    };
+    format!(
+        "{}: {} scheduled, {} sent, {} answered{late}, {} lost",
+        subject.requests, ledger.scheduled, ledger.sent, ledger.answered, ledger.lost,
+    )
 }
 
 #[cfg(test)]
@@ -56,6 +58,18 @@ mod tests {
         result::{Failure, FailureKind},
     };
 
+    const LEDGER: Ledger = Ledger {
+        scheduled: 1_000,
+        sent: 999,
+        skipped: 1,
+        answered: 995,
+        late: 1,
+        lost: 3,
+        duplicated: 0,
+        reordered: 0,
+        mismatched: 0,
+    };
+
     fn failed(connections: &[usize]) -> RunResult {
         let failure = |&connection: &usize| Failure {
             connection,
@@ -64,6 +78,7 @@ mod tests {
             message: "Connection reset by peer (os error 104)".to_owned(),
         };
         RunResult {
+            ledger: LEDGER,
             failures: connections.iter().map(failure).collect(),
             ..RunResult::default()
         }
@@ -71,37 +86,50 @@ mod tests {
 
     #[test]
     fn the_first_failure_says_it_all() {
-        let text =
-            "run 3, connection 2 of 4, after 1.235 s: Connection reset by peer (os error 104)";
+        let text = "run 3, connection 2 of 4: Connection reset by peer (os error 104) \
+                    (requests: 1000 scheduled, 999 sent, 995 answered, 1 late, 3 lost";
         let of = |connections: &[usize]| of_run(3, &failed(connections), &closed());
-        assert_eq!(of(&[1]).unwrap(), text);
+        assert_eq!(of(&[1]).unwrap(), format!("{text})"));
         assert_eq!(
             of(&[1, 0]).unwrap(),
-            format!("{text}; 1 other connection failed after it")
-        );
-        assert_eq!(
-            of(&[1, 0, 2]).unwrap(),
-            format!("{text}; 2 other connections failed after it")
+            format!("{text}; failed connections besides this one: 1)")
         );
         assert_eq!(of(&[]), None);
     }
 
     #[test]
-    fn what_is_not_accounted_for_is_told() {
-        let mut run = RunResult::default();
-        run.ledger.scheduled = 1_000;
-        run.ledger.sent = 1_000;
-        run.ledger.answered = 1_000;
-        assert_eq!(of_total(&run), None);
-        run.ledger.answered = 996;
-        run.ledger.late = 1;
-        run.ledger.lost = 3;
-        run.warmup.mismatched = 2;
+    fn figures_that_do_not_add_up_are_a_failure() {
+        for warmup in [false, true] {
+            let mut run = failed(&[]);
+            let ledger = if warmup {
+                &mut run.warmup
+            } else {
+                &mut run.ledger
+            };
+            ledger.answered += 1;
+            let text = of_run(3, &run, &closed()).unwrap();
+            assert!(text.contains("do not add up"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_reply_in_time_is_told() {
+        let of = |late, lost| {
+            let ledger = Ledger {
+                late,
+                lost,
+                ..LEDGER
+            };
+            of_total(&ledger, &closed())
+        };
+        assert_eq!(of(0, 0), None);
         assert_eq!(
-            of_total(&run).unwrap(),
-            "of 1,000 requests that were sent: 3 lost, 1 answered late, 2 answered wrongly"
+            of(1, 3).unwrap(),
+            "datagrams were lost (requests: 1000 scheduled, 999 sent, 995 answered, 1 late, 3 lost)"
         );
-        run.ledger.lost = 2;
-        assert!(of_total(&run).unwrap().contains("does not add up"));
+        assert_eq!(
+            of(1, 0).unwrap(),
+            "datagrams came late (requests: 1000 scheduled, 999 sent, 995 answered, 1 late, 0 lost)"
+        );
     }
 }

@@ -13,35 +13,19 @@ use super::{
 };
 use crate::stats::ksf::Middle;
 
-/// What is shown; for the options of a tool.
-#[derive(Args, Clone, Debug, Default)]
-pub struct ReportOptions {
-    /// Print the columns of ksf's own tool instead
-    #[arg(long)]
-    pub ksf: bool,
-
-    /// Show rate, latencies and errors of the last second while runs go on, if standard error is a terminal
-    #[arg(long)]
-    pub live: bool,
-
-    /// Draw the percentile spectrum, and latency and rate over time
-    #[arg(long, value_name = "FILE.html|FILE.svg")]
-    pub plot: Option<PlotFile>,
-}
-
 /// The options of ksf's rpctest that say which columns it prints.
 #[derive(Args, Clone, Debug, Default)]
 pub struct KsfOptions {
     /// With --ksf: averages in place of medians
-    #[arg(short, long, requires = "ksf")]
+    #[arg(short, long)]
     pub mean: bool,
 
     /// With --ksf: these percentiles [default: .3,4.6,31.7,50,68.3,95.4,99.7]
-    #[arg(short, long, value_name = "LIST", requires = "ksf", value_parser = quantiles)]
+    #[arg(short, long, value_name = "LIST", value_parser = quantiles)]
     pub quantiles: Option<Quantiles>,
 
     /// With --ksf: more columns
-    #[arg(short = 'x', long, requires = "ksf")]
+    #[arg(short = 'x', long)]
     pub extended: bool,
 }
 
@@ -124,8 +108,8 @@ mod tests {
 
     #[derive(Debug, Parser)]
     struct Tool {
-        #[command(flatten)]
-        report: ReportOptions,
+        #[arg(long)]
+        plot: Option<PlotFile>,
         #[command(flatten)]
         ksf: KsfOptions,
     }
@@ -135,14 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn nothing_special_is_shown_unless_it_is_asked_for() {
-        let report = read("").unwrap().report;
-        assert!(!report.ksf && !report.live && report.plot.is_none());
-    }
-
-    #[test]
     fn a_picture_has_the_form_that_its_name_says() {
-        let plot = read("--plot a/b.html").unwrap().report.plot.unwrap();
+        let plot = read("--plot a/b.html").unwrap().plot.unwrap();
         assert_eq!(
             (plot.path, plot.format),
             (PathBuf::from("a/b.html"), Format::Html)
@@ -155,8 +133,8 @@ mod tests {
     fn ksf_has_its_own_columns() {
         let subject = closed();
         let header = |line: &str| read(line).unwrap().ksf.columns(&subject).header();
-        assert!(header("--ksf").contains(" MedRPC") && !header("--ksf").contains("TotalRPC"));
-        let header = header("--ksf -m -x -q 99.9,50");
+        assert!(header("").contains(" MedRPC") && !header("").contains("TotalRPC"));
+        let header = header("-m -x -q 99.9,50");
         for name in ["AvgRPC", "      50    99.9", "TotalRPC"] {
             assert!(header.contains(name), "{header}");
         }
@@ -164,16 +142,7 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        for line in [
-            "-m",
-            "-x",
-            "-q 50",
-            "--ksf -q 0",
-            "--ksf -q 100",
-            "--ksf -q 5e1",
-            "--ksf -q 50,",
-            "--ksf -q nan",
-        ] {
+        for line in ["-q 0", "-q 100", "-q 5e1", "-q 50,", "-q nan"] {
             assert!(read(line).is_err(), "{line}");
         }
     }

@@ -54,7 +54,8 @@ impl Warnings {
             };
             self.note(kind, limit);
         }
-        let in_flight = (subject.load.connections * subject.load.in_flight) as u64;
+        let in_flight =
+            (subject.load.connections as u64).saturating_mul(subject.load.in_flight as u64);
         let little = Little::of(run, in_flight).filter(|_| !subject.load.is_open_loop());
         if let Some(little) = little.filter(|little| !little.holds()) {
             self.note(

@@ -12,7 +12,8 @@ fn the_manual_page_is_that_of_these_options() {
     let run = rpctest("man");
     assert_eq!((run.status, run.err.as_str()), (Some(0), ""));
     assert!(
-        run.out.contains("\nrpctest \\- Measures an ONC RPC or NFS server"),
+        run.out
+            .contains("\nrpctest \\- Measures an ONC RPC or NFS server"),
         "{}",
         run.out
     );
