@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock,
     course::Course,
-    engine::{plain::Plain, Nanos},
+    engine::{plain::Plain, uring::Uring, Engine, Nanos},
     load::Load,
     protocol::Protocol,
     pulse::{Pulse, Pulses},
@@ -26,6 +26,9 @@ pub enum EngineKind {
     /// One call that sends and one that receives.
     #[default]
     Plain,
+    /// One call that sends on all connections and waits for all, by io_uring.
+    #[value(name = "io_uring")]
+    IoUring,
 }
 
 /// How the threads use the machine that they run on.
@@ -153,34 +156,43 @@ impl<P: Protocol> Job<'_, P> {
     /// What the thread did; `None` if the run was cancelled.
     fn work(mut self) -> Result<Option<Done>, RunError> {
         let _guard = CancelOnPanic(self.course);
-        let engine = self.prepare().inspect_err(|_| self.course.cancel())?;
-        let connections = engine.connections();
+        let sockets = std::mem::take(&mut self.sockets);
+        let connections = sockets.len();
+        let busy_poll = self.machine.busy_poll;
+        self.prepare().inspect_err(|_| self.course.cancel())?;
+        let done = match self.machine.engine {
+            EngineKind::Plain => Plain::new(sockets, self.load, busy_poll)
+                .map(|engine| self.work_with(engine, connections)),
+            EngineKind::IoUring => Uring::new(sockets, self.load, busy_poll)
+                .map(|engine| self.work_with(engine, connections)),
+        };
+        done.inspect_err(|_| self.course.cancel())
+            .map_err(RunError::Thread)
+    }
+
+    fn work_with<E: Engine>(&mut self, engine: E, connections: usize) -> Option<Done> {
         let numbers = (self.first_number + self.first as u64..).take(connections);
         let protocols = numbers.map(|number| self.protocol.connection(number));
         let mut worker = Worker::new(self.load, self.course, engine, protocols, self.first);
         if let Some(pulse) = self.pulse.take() {
             worker.watch(pulse);
         }
-        let started = self.course.wait_for_start(clock::now());
-        Ok(started.map(|start| Done {
+        let start = self.course.wait_for_start(clock::now())?;
+        Some(Done {
             start,
             cpu: self.cpu,
             finished: worker.run(start),
-        }))
+        })
     }
 
-    /// Makes this thread one that sends and receives for its sockets.
-    fn prepare(&mut self) -> Result<Plain, RunError> {
+    /// Makes this thread one that sends and receives when it should.
+    fn prepare(&self) -> Result<(), RunError> {
         if let Some(cpu) = self.cpu {
             bind_to(cpu).map_err(|error| RunError::Cpu(cpu, error))?;
         }
         // By default, the system lets every sleep last 50 us longer. If it insists, sleeps are less precise.
         let _ = set_current_timer_slack(NonZeroU64::new(1));
-        let sockets = std::mem::take(&mut self.sockets);
-        match self.machine.engine {
-            EngineKind::Plain => Plain::new(sockets, self.load, self.machine.busy_poll),
-        }
-        .map_err(RunError::Thread)
+        Ok(())
     }
 }
 

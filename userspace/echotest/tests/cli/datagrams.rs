@@ -52,7 +52,7 @@ fn serve(serve: impl FnMut(&Reply<'_>, Vec<u8>, usize) + Send + 'static) -> Sock
     serve_on("127.0.0.1:0", serve)
 }
 
-fn good() -> SocketAddr {
+pub(crate) fn good() -> SocketAddr {
     serve(|reply, datagram, _| reply.send(&datagram))
 }
 

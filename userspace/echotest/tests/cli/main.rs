@@ -8,6 +8,7 @@
 mod broken_connections;
 mod datagrams;
 mod documentation;
+mod engines;
 mod good;
 mod load;
 mod manual;

@@ -10,7 +10,10 @@
 mod mmsg;
 pub(crate) mod plain;
 #[cfg(test)]
+mod scenarios;
+#[cfg(test)]
 pub(crate) mod simulated;
+pub(crate) mod uring;
 
 use std::io;
 
@@ -97,7 +100,7 @@ pub enum Event<'a> {
         /// sent together.
         more: bool,
     },
-    /// Of what was left after [`Sent::Partly`], some has been sent.
+    /// Of what was left after [`Sent::Partly`], or of what turned out later not to fit, some has been sent.
     Sent {
         /// The place of the connection.
         connection: usize,
@@ -136,6 +139,9 @@ pub trait Engine {
 
     /// Sends requests on a connection, with one call to the system if it takes them all; never waits.
     ///
+    /// An engine may make that call later, but not after the next [`Engine::poll`], and may learn only then that the
+    /// socket is full or broken. It says so to the next one who wants to send.
+    ///
     /// Whatever becomes of them, they are the engine's afterwards: the caller clears `requests`. It must not be called
     /// between [`Sent::Partly`] and the [`Event::Sent`] that leaves nothing, nor after [`Sent::Failed`] or the connection's last event.
     fn send(&mut self, connection: usize, requests: &mut Requests) -> Sent;
@@ -151,7 +157,7 @@ pub trait Engine {
 
     /// Delivers what came, waiting for it if there is nothing.
     ///
-    /// With several connections, none is kept waiting while another is served twice.
+    /// With several connections, none is kept waiting while another is served twice, unless that one's came earlier.
     ///
     /// # Errors
     ///

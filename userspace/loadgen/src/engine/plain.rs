@@ -124,11 +124,6 @@ impl Plain {
         })
     }
 
-    /// How many connections there are.
-    pub(crate) fn connections(&self) -> usize {
-        self.connections.len()
-    }
-
     /// Receives once from a connection.
     #[inline(always)]
     fn receive(&mut self, place: usize, wait: bool) -> Option<Found> {
