@@ -5,14 +5,19 @@
 //! Nothing here depends on how fast anything is: the only clocks are the limits of `--timeout` and of [`echotest`], and
 //! they decide only tests of a server that would keep its client waiting for ever.
 
+mod agents;
 mod broken_connections;
+mod campaigns;
 mod datagrams;
 mod documentation;
 mod engines;
+mod files;
 mod good;
 mod load;
 mod manual;
+mod merge;
 mod server;
+mod stage;
 mod usage;
 mod wrong_bytes;
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{hdr_log::Line, provenance::Provenance};
 use crate::{
@@ -223,7 +224,13 @@ impl Document {
         match serde_json::from_str(text) {
             Ok(Head { format, .. }) if format != FORMAT => Err(ReadError::Format),
             Ok(Head { version, .. }) if version != VERSION => Err(ReadError::Version(version)),
-            Ok(_) => serde_json::from_str(text).map_err(ReadError::Json),
+            Ok(_) => {
+                let value = serde_json::from_str(text).map_err(ReadError::Json)?;
+                match absurd(&value) {
+                    Some(number) => Err(ReadError::Absurd(number)),
+                    None => serde_json::from_str(text).map_err(ReadError::Json),
+                }
+            }
             Err(error) if error.is_data() => Err(ReadError::Format),
             Err(error) => Err(ReadError::Json(error)),
         }
@@ -260,6 +267,23 @@ impl Document {
     }
 }
 
+/// The most that any measured number is: two years in nanoseconds. Sums of them are still far from what 64 bits hold.
+const MOST: u64 = 1 << 56;
+
+/// A number that nothing that was measured can be.
+fn absurd(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number.as_u64().filter(|&number| number > MOST),
+        Value::Array(values) => values.iter().find_map(absurd),
+        Value::Object(fields) => fields
+            .iter()
+            // These two need all bits, and are not added up.
+            .filter(|(name, _)| !matches!(name.as_str(), "seed" | "started_unix_ns"))
+            .find_map(|(_, value)| absurd(value)),
+        _ => None,
+    }
+}
+
 /// Why a document could not be read.
 #[derive(Debug)]
 pub enum ReadError {
@@ -267,6 +291,8 @@ pub enum ReadError {
     Format,
     /// It is of another version.
     Version(u32),
+    /// This number is in it, which nothing that was measured can be.
+    Absurd(u64),
     /// It is not well-formed.
     Json(serde_json::Error),
 }
@@ -281,6 +307,7 @@ impl fmt::Display for ReadError {
                     "a document of version {version}, and only {VERSION} is known"
                 )
             }
+            Self::Absurd(number) => write!(f, "{number} is more than anything can be"),
             Self::Json(error) => error.fmt(f),
         }
     }
