@@ -55,7 +55,7 @@ fn any_procedure_of_any_program_is_called() {
     assert_eq!(call.procedure, [100_000, 2, 4]);
     let call = &calls("-u --program rpcbind")[0];
     assert_eq!(call.procedure[0], 100_000);
-    assert_eq!(call.fragments, []);
+    assert!(call.fragments.is_empty());
 }
 
 #[test]

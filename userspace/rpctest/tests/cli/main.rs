@@ -10,6 +10,7 @@ mod datagrams;
 mod documentation;
 mod good;
 mod manual;
+mod output;
 mod rpcbind;
 mod server;
 mod usage;
