@@ -161,7 +161,9 @@ fn is_of(tool: &str, line: &str) -> bool {
     let mut words = line.split_whitespace().filter(|&word| word != "sudo");
     let is_tool = words.next().and_then(|path| path.rsplit('/').next()) == Some(tool);
     let ends_a_sentence = line.ends_with(['.', ':', ',']);
-    let is_usage = ["[OPTIONS]", "<COMMAND>"].iter().any(|word| line.contains(word));
+    let is_usage = ["[OPTIONS]", "<COMMAND>"]
+        .iter()
+        .any(|word| line.contains(word));
     is_tool && words.next().is_some() && !ends_a_sentence && !is_usage
 }
 
