@@ -23,6 +23,7 @@ fn check(name: &str, examples: &[Example]) {
         .with_host("localhost", address)
         .with_host("server", address)
         .with_value("--duration", "200ms")
+        .with_value("--until-ci", "100%")
         .with_value("--warmup", "50ms");
     for example in examples {
         stage.check(example);
