@@ -61,7 +61,7 @@ lint-modules:
 
 endif
 
-.PHONY: help run test bench-echo userspace fmt lint kernel-update clean distclean
+.PHONY: help run test bench-echo userspace man fmt lint kernel-update clean distclean
 
 help:
 	@echo 'First steps'
@@ -70,7 +70,8 @@ help:
 	@echo ''
 	@echo 'Building'
 	@echo '  make modules         the kernel modules (the default), into build/RELEASE/'
-	@echo '  make userspace       echotest, ksfstat, echod and peers, into build/cargo/release/'
+	@echo '  make userspace       echotest, rpctest, ksfstat, echod and peers, into build/cargo/release/'
+	@echo '  make man             the manual pages of the load generators, into docs/man/, after their options changed'
 	@echo '  make modules_install install the modules for depmod (INSTALL_MOD_PATH=DIR, or NATIVE=1)'
 	@echo '  make modules_sign    sign the modules (KEY=FILE CERT=FILE), for Secure Boot'
 	@echo '  make rust-analyzer   rust-project.json for editors'
@@ -101,6 +102,9 @@ bench-echo:
 
 userspace:
 	@scripts/make-userspace
+
+man:
+	@scripts/make-man
 
 fmt:
 	@scripts/lint --fix-format

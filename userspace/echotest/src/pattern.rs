@@ -39,13 +39,43 @@ impl Pattern {
         }
     }
 
+    /// How long each message is.
+    pub(crate) fn message_bytes(&self) -> usize {
+        self.length
+    }
+
     /// The message with this number, from 0, on the connection with this one.
     #[inline]
     pub(crate) fn message(&self, connection: u64, number: u64) -> &[u8] {
+        self.at(Place::of(connection, number))
+    }
+
+    /// The message that begins at this place.
+    #[inline]
+    pub(crate) fn at(&self, place: Place) -> &[u8] {
+        &self.bytes[place.0..][..self.length]
+    }
+}
+
+/// Where in the pattern a message begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place(usize);
+
+impl Place {
+    /// The place of the message with this number, from 0, on the connection with this one.
+    pub(crate) fn of(connection: u64, number: u64) -> Self {
         // Reduced first, so that neither the product nor the sum overflows.
         let messages = MESSAGES as u64;
-        let start = (connection % messages + number % messages * STRIDE) % messages;
-        &self.bytes[start as usize..][..self.length]
+        Self(((connection % messages + number % messages * STRIDE) % messages) as usize)
+    }
+
+    /// Goes on to the next message of the connection, without the divisions that any other takes.
+    #[inline]
+    pub(crate) fn advance(&mut self) {
+        self.0 += STRIDE as usize;
+        if self.0 >= MESSAGES {
+            self.0 -= MESSAGES;
+        }
     }
 }
 
@@ -63,6 +93,17 @@ mod tests {
                 .collect();
             assert_eq!(all.len(), MESSAGES, "{length}");
             assert!(all.iter().all(|message| message.len() == length));
+        }
+    }
+
+    #[test]
+    fn the_next_place_is_that_of_the_next_number() {
+        for connection in [0, 1, 8_178, 8_179, u64::MAX] {
+            let mut place = Place::of(connection, 0);
+            for number in 0..20_000 {
+                assert_eq!(place.0, Place::of(connection, number).0);
+                place.advance();
+            }
         }
     }
 

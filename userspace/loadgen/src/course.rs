@@ -1,52 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the clients of one run share: the common start, and whether all are active or one has failed.
+//! What the threads of one run share: the common start, whether all are active or one has failed, and the common end.
 
-use std::{
-    sync::{
-        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed},
-        Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering::Relaxed},
+    Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
 };
 
-/// Not every client has begun.
+use crate::engine::Nanos;
+
+/// Not every thread has begun.
 const STARTING: u8 = 0;
-/// Every client has begun, and none has ended.
+/// Every thread has begun, and none has ended.
 const ALL_ACTIVE: u8 = 1;
-/// At least one client has ended.
+/// At least one thread has ended.
 const ENDING: u8 = 2;
 
 /// The course of one run.
 ///
-/// All that clients look at per request changes three times in a run, so that it stays in every core's cache. Relaxed
-/// accesses do: nothing but the flags themselves is read through them, and the instants only after the threads were joined.
+/// All that threads look at per request changes three times in a run, so that it stays in every core's cache. Relaxed
+/// accesses do: nothing but the flags themselves is read through them, and the times only after the threads were joined.
 #[derive(Debug)]
 pub(crate) struct Course {
-    clients: usize,
-    start: Mutex<Start>,
-    start_changed: Condvar,
+    threads: usize,
+    gates: Mutex<Gates>,
+    gates_changed: Condvar,
     begun: AtomicUsize,
     phase: AtomicU8,
     failed: AtomicBool,
-    opened: OnceLock<Instant>,
-    closed: OnceLock<Instant>,
+    opened: OnceLock<Nanos>,
+    closed: OnceLock<Nanos>,
 }
 
-/// A barrier that can be given up, which the standard library's cannot.
+/// Barriers that can be given up, which the standard library's cannot.
 #[derive(Debug, Default)]
-struct Start {
+struct Gates {
     ready: usize,
+    ended: usize,
     cancelled: bool,
+    /// When the last thread was ready.
+    start: Nanos,
 }
 
 impl Course {
-    /// A run of this many clients.
-    pub(crate) fn new(clients: usize) -> Self {
+    /// A run of this many threads.
+    pub(crate) fn new(threads: usize) -> Self {
         Self {
-            clients,
-            start: Mutex::default(),
-            start_changed: Condvar::new(),
+            threads,
+            gates: Mutex::default(),
+            gates_changed: Condvar::new(),
             begun: AtomicUsize::new(0),
             phase: AtomicU8::new(STARTING),
             failed: AtomicBool::new(false),
@@ -55,37 +57,54 @@ impl Course {
         }
     }
 
-    /// Blocks until every client has called this; returns `false` if the run was cancelled.
-    pub(crate) fn wait_for_all(&self) -> bool {
-        let mut start = self.lock_start();
-        start.ready += 1;
-        if start.ready == self.clients {
-            self.start_changed.notify_all();
+    /// Blocks until every thread has called this, each with the time at which it does. Returns that of the last one,
+    /// which is the start of the run for all, or `None` if the run was cancelled.
+    pub(crate) fn wait_for_start(&self, now: Nanos) -> Option<Nanos> {
+        let mut gates = self.lock();
+        gates.ready += 1;
+        gates.start = gates.start.max(now);
+        if gates.ready == self.threads {
+            self.gates_changed.notify_all();
         }
-        let start = self
-            .start_changed
-            .wait_while(start, |start| {
-                start.ready < self.clients && !start.cancelled
+        let gates = self
+            .gates_changed
+            .wait_while(gates, |gates| {
+                gates.ready < self.threads && !gates.cancelled
             })
             .unwrap_or_else(PoisonError::into_inner);
-        !start.cancelled
+        (!gates.cancelled).then_some(gates.start)
     }
 
-    /// Sends everyone home who waits, or will wait, for the start.
+    /// Sends everyone home who waits, or will wait, for the start or the end.
     pub(crate) fn cancel(&self) {
-        self.lock_start().cancelled = true;
-        self.start_changed.notify_all();
+        self.lock().cancelled = true;
+        self.gates_changed.notify_all();
     }
 
-    fn lock_start(&self) -> MutexGuard<'_, Start> {
-        // A count and a flag are right even after a panic.
-        self.start.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Blocks until every thread has called this, after [`Course::leave`]; returns whether all went well.
+    pub(crate) fn wait_for_end(&self) -> bool {
+        let mut gates = self.lock();
+        gates.ended += 1;
+        if gates.ended == self.threads {
+            self.gates_changed.notify_all();
+        }
+        let gates = self
+            .gates_changed
+            .wait_while(gates, |gates| {
+                gates.ended < self.threads && !gates.cancelled
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        !gates.cancelled && !self.has_failed()
     }
 
-    /// A client begins, at the time that is returned.
-    pub(crate) fn enter(&self) -> Instant {
-        let now = Instant::now();
-        let is_last = self.begun.fetch_add(1, Relaxed) + 1 == self.clients;
+    fn lock(&self) -> MutexGuard<'_, Gates> {
+        // Counts, a flag and a time are right even after a panic.
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A thread begins.
+    pub(crate) fn enter(&self, now: Nanos) {
+        let is_last = self.begun.fetch_add(1, Relaxed) + 1 == self.threads;
         // If somebody has ended already, there is no time in which all are active.
         if is_last
             && self
@@ -95,38 +114,37 @@ impl Course {
         {
             self.opened.get_or_init(|| now);
         }
-        now
     }
 
-    /// A client ends, at the time that is returned.
-    pub(crate) fn leave(&self, failed: bool) -> Instant {
-        let now = Instant::now();
+    /// A thread ends.
+    pub(crate) fn leave(&self, now: Nanos) {
         if self.phase.swap(ENDING, Relaxed) == ALL_ACTIVE {
             self.closed.get_or_init(|| now);
         }
-        if failed {
-            self.failed.store(true, Relaxed);
-        }
-        now
     }
 
-    /// Whether every client has begun and none has ended.
+    /// A connection has failed: no thread shall send any more.
+    pub(crate) fn fail(&self) {
+        self.failed.store(true, Relaxed);
+    }
+
+    /// Whether every thread has begun and none has ended.
     #[inline]
     pub(crate) fn all_are_active(&self) -> bool {
         self.phase.load(Relaxed) == ALL_ACTIVE
     }
 
-    /// Whether a client has failed.
+    /// Whether a connection has failed.
     #[inline]
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.load(Relaxed)
     }
 
-    /// For how long all clients were active; meant for after the end.
-    pub(crate) fn window(&self) -> Duration {
+    /// For how long after `start` all threads were active; meant for after the end.
+    pub(crate) fn window(&self, start: Nanos) -> Nanos {
         match (self.opened.get(), self.closed.get()) {
-            (Some(&opened), Some(&closed)) => closed.saturating_duration_since(opened),
-            _ => Duration::ZERO,
+            (Some(&opened), Some(&closed)) => closed.saturating_sub(opened.max(start)),
+            _ => 0,
         }
     }
 }
@@ -141,10 +159,11 @@ mod tests {
         let course = Course::new(3);
         let ready = AtomicUsize::new(0);
         thread::scope(|scope| {
-            for _ in 0..3 {
-                scope.spawn(|| {
+            for now in [7, 9, 8] {
+                let (course, ready) = (&course, &ready);
+                scope.spawn(move || {
                     ready.fetch_add(1, Relaxed);
-                    assert!(course.wait_for_all());
+                    assert_eq!(course.wait_for_start(now), Some(9));
                     assert_eq!(ready.load(Relaxed), 3);
                 });
             }
@@ -155,46 +174,67 @@ mod tests {
     fn a_cancelled_run_lets_everyone_go() {
         let course = Course::new(3);
         thread::scope(|scope| {
-            let early = scope.spawn(|| course.wait_for_all());
+            let early = scope.spawn(|| course.wait_for_start(1));
             course.cancel();
-            let late = scope.spawn(|| course.wait_for_all());
-            assert!(!early.join().unwrap());
-            assert!(!late.join().unwrap());
+            let late = scope.spawn(|| course.wait_for_start(2));
+            assert_eq!(early.join().unwrap(), None);
+            assert_eq!(late.join().unwrap(), None);
         });
+        assert!(!course.wait_for_end());
     }
 
     #[test]
     fn the_window_is_from_the_last_start_to_the_first_end() {
         let course = Course::new(2);
-        course.enter();
+        course.enter(10);
         assert!(!course.all_are_active());
-        let opened = course.enter();
+        course.enter(20);
         assert!(course.all_are_active());
-        let closed = course.leave(false);
+        course.leave(50);
         assert!(!course.all_are_active());
-        course.leave(false);
-        assert_eq!(course.window(), closed - opened);
+        course.leave(60);
+        assert_eq!(course.window(0), 30);
+        // Without the warm-up.
+        assert_eq!(course.window(35), 15);
+        assert_eq!(course.window(70), 0);
     }
 
     #[test]
     fn there_is_no_window_if_one_ends_before_the_last_starts() {
         let course = Course::new(2);
-        course.enter();
-        course.leave(false);
-        course.enter();
+        course.enter(10);
+        course.leave(20);
+        course.enter(30);
         assert!(!course.all_are_active());
-        course.leave(false);
-        assert_eq!(course.window(), Duration::ZERO);
+        course.leave(40);
+        assert_eq!(course.window(0), 0);
     }
 
     #[test]
     fn a_failure_is_seen_by_all() {
         let course = Course::new(2);
-        course.enter();
-        course.enter();
-        course.leave(false);
-        assert!(!course.has_failed());
-        course.leave(true);
-        assert!(course.has_failed());
+        thread::scope(|scope| {
+            let other = scope.spawn(|| course.wait_for_end());
+            assert!(!course.has_failed());
+            course.fail();
+            assert!(course.has_failed());
+            assert!(!course.wait_for_end());
+            assert!(!other.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn nobody_closes_before_all_have_ended() {
+        let course = Course::new(2);
+        let ended = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    ended.fetch_add(1, Relaxed);
+                    assert!(course.wait_for_end());
+                    assert_eq!(ended.load(Relaxed), 2);
+                });
+            }
+        });
     }
 }

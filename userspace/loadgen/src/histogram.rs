@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Round trips, kept as an HDR histogram: 1 ns to 60 s with three significant digits, in 220 KB whatever their number.
+//! Latencies, kept as an HDR histogram: 1 ns to 60 s with three significant digits, in 220 KB whatever their number.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
+
+use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::result::Distribution;
 
 /// A place in the distribution: how many of 10,000 round trips are at most as long. The median is 5,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Percentile(pub u16);
 
 /// The longest round trip that the buckets tell from longer ones.
-const LONGEST_NS: u64 = 60_000_000_000;
+pub(crate) const LONGEST_NS: u64 = 60_000_000_000;
 
 /// How many round trips were how long.
-#[derive(Clone, Debug)]
+///
+/// It is stored, by serde, as its extremes and those of its buckets that are not empty.
+#[derive(Clone, PartialEq)]
 pub struct Histogram {
     buckets: hdrhistogram::Histogram<u64>,
     /// The extremes are kept beside the buckets, for there they would be rounded.
@@ -23,6 +29,17 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl fmt::Debug for Histogram {
+    /// Without the buckets, which are 27,648.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Histogram")
+            .field("len", &self.len())
+            .field("min", &self.min())
+            .field("max", &self.max())
+            .finish_non_exhaustive()
     }
 }
 
@@ -39,13 +56,23 @@ impl Histogram {
         }
     }
 
-    /// Adds one round trip. One longer than 60 s counts as 60 s in the percentiles; the maximum is exact.
+    /// Adds one round trip, in nanoseconds. One longer than 60 s counts as 60 s in the percentiles; the maximum is exact.
     #[inline]
-    pub fn record(&mut self, round_trip: Duration) {
-        let ns = u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX);
+    pub fn record(&mut self, ns: u64) {
         self.buckets.saturating_record(ns);
         self.min_ns = self.min_ns.min(ns);
         self.max_ns = self.max_ns.max(ns);
+    }
+
+    /// Adds round trips, of which the shortest and the longest are known exactly.
+    pub(crate) fn add(&mut self, distribution: &Distribution, min_ns: u64, max_ns: u64) {
+        for &(ns, count) in &distribution.buckets {
+            self.buckets.saturating_record_n(ns, count);
+        }
+        if !distribution.is_empty() {
+            self.min_ns = self.min_ns.min(min_ns);
+            self.max_ns = self.max_ns.max(max_ns);
+        }
     }
 
     /// Adds all round trips of `other`.
@@ -94,6 +121,76 @@ impl Histogram {
             .clamp(self.min_ns, self.max_ns);
         Some(Duration::from_nanos(ns))
     }
+
+    /// All round trips, rounded to the longest that their bucket takes.
+    pub fn distribution(&self) -> Distribution {
+        let recorded = self.buckets.iter_recorded();
+        Distribution {
+            buckets: recorded
+                .map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+                .collect(),
+        }
+    }
+
+    /// The buckets, for what the library that they are of can do with them, such as writing them in the format that all
+    /// HDR tools read. There, one longer than 60 s is 60 s, and the extremes are rounded.
+    pub fn as_hdr(&self) -> &hdrhistogram::Histogram<u64> {
+        &self.buckets
+    }
+}
+
+/// What is known of a histogram by its buckets: the extremes are rounded as well.
+impl From<&Distribution> for Histogram {
+    fn from(distribution: &Distribution) -> Self {
+        let mut histogram = Self::new();
+        for &(ns, count) in distribution.buckets.iter().filter(|bucket| bucket.1 != 0) {
+            histogram.buckets.saturating_record_n(ns, count);
+            histogram.min_ns = histogram.min_ns.min(ns);
+            histogram.max_ns = histogram.max_ns.max(ns);
+        }
+        histogram
+    }
+}
+
+/// What is stored of a histogram.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    min_ns: Option<u64>,
+    max_ns: Option<u64>,
+    buckets: Distribution,
+}
+
+impl Serialize for Histogram {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let not_empty = !self.is_empty();
+        let stored = Stored {
+            min_ns: not_empty.then_some(self.min_ns),
+            max_ns: not_empty.then_some(self.max_ns),
+            buckets: self.distribution(),
+        };
+        stored.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Histogram {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = Stored::deserialize(deserializer)?;
+        let mut histogram = Self::new();
+        let mut total = 0_u64;
+        for &(ns, count) in &stored.buckets.buckets {
+            total = total
+                .checked_add(count)
+                .ok_or_else(|| D::Error::custom("more round trips than can be counted"))?;
+            histogram.buckets.saturating_record_n(ns, count);
+        }
+        if total != 0 {
+            (histogram.min_ns, histogram.max_ns) = match (stored.min_ns, stored.max_ns) {
+                (Some(min), Some(max)) if min <= max => (min, max),
+                _ => return Err(D::Error::custom("round trips without their extremes")),
+            };
+        }
+        Ok(histogram)
+    }
 }
 
 #[cfg(test)]
@@ -103,7 +200,7 @@ mod tests {
     fn filled(values_ns: impl IntoIterator<Item = u64>) -> Histogram {
         let mut histogram = Histogram::new();
         for ns in values_ns {
-            histogram.record(Duration::from_nanos(ns));
+            histogram.record(ns);
         }
         histogram
     }
@@ -138,7 +235,7 @@ mod tests {
                 "{percentile} of {}",
                 enough - 1
             );
-            histogram.record(Duration::from_nanos(enough));
+            histogram.record(enough);
             assert!(
                 histogram.percentile(Percentile(percentile)).is_some(),
                 "{percentile} of {enough}"
@@ -207,5 +304,36 @@ mod tests {
             (3, Some(Duration::from_nanos(5)))
         );
         assert_eq!(histogram.max(), Some(Duration::from_nanos(7)));
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        for histogram in [
+            Histogram::new(),
+            filled([1, 1, 2_047, 2_048, 2_049, 123_456_789, 70_000_000_000]),
+        ] {
+            let text = serde_json::to_string(&histogram).unwrap();
+            assert_eq!(serde_json::from_str::<Histogram>(&text).unwrap(), histogram);
+        }
+    }
+
+    #[test]
+    fn a_distribution_is_as_good_as_its_histogram() {
+        let histogram = filled([1, 1, 2_047, 4_096, 123_456_789]);
+        let distribution = histogram.distribution();
+        assert_eq!(Histogram::from(&distribution).distribution(), distribution);
+        assert_eq!(Histogram::from(&Distribution::default()), Histogram::new());
+    }
+
+    #[test]
+    fn what_cannot_be_a_histogram_is_refused() {
+        for text in [
+            r#"{"min_ns":1,"max_ns":2,"buckets":[[1,18446744073709551615],[2,1]]}"#,
+            r#"{"min_ns":3,"max_ns":2,"buckets":[[1,1],[2,1]]}"#,
+            r#"{"min_ns":null,"max_ns":2,"buckets":[[1,1]]}"#,
+            r#"{"min_ns":1,"max_ns":2}"#,
+        ] {
+            assert!(serde_json::from_str::<Histogram>(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,154 +1,221 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The table: a row per run, to be read at a glance.
+//! Everything that a person sees of a campaign: text made from results, without input or output.
 //!
-//! Every figure that cannot be told is `n/a`: a percentile of too few round trips, a rate if the clients were never all
-//! active at once.
+//! - [`table`]: a row per run, and what is said above it; [`summary`]: what is said below it
+//! - [`warnings`]: why figures may not be what they seem; [`failure`]: what went wrong
+//! - [`answer`]: what a search or a comparison found
+//! - [`plot`]: a picture; [`progress`] and [`live`]: how things are while it goes on
+//! - [`ksf`]: the columns of ksf's own tools
+//!
+//! And what other programs read: [`json`] documents, which [`merge`] puts together, and [`hdr_log`]; with the
+//! [`provenance`] of the figures.
+//!
+//! Every figure that cannot be told is `n/a`: a percentile of too few latencies, a rate if the threads were never all
+//! active at once. Lines are at most [`WIDTH`] columns wide, unless numbers are so long that they cannot be.
 
-use std::{fmt::Write, time::Duration};
+pub mod answer;
+pub mod failure;
+pub mod hdr_log;
+pub mod json;
+pub mod ksf;
+pub mod live;
+pub mod merge;
+pub mod number;
+pub mod options;
+pub mod plot;
+pub mod progress;
+pub mod provenance;
+mod rows;
+pub mod summary;
+pub mod table;
+pub mod warnings;
 
-use crate::{histogram::Percentile, Measured};
+use clap::ValueEnum;
+use number::{count_of, grouped, rate};
+pub use rows::{header, row};
 
-/// The percentiles that are shown, and their names.
-const PERCENTILES: [(&str, Percentile); 4] = [
-    ("p50", Percentile(5_000)),
-    ("p90", Percentile(9_000)),
-    ("p99", Percentile(9_900)),
-    ("p99.9", Percentile(9_990)),
-];
+use crate::load::{Load, Pace};
 
-/// Returns the two lines above the rows, without the last line's end.
-pub fn header() -> String {
-    let mut header = format!(
-        "{:>50}{:>54}\n{:>4} {:>10} {:>9} {:>10} {:>10}   ",
-        "", "round trip, us", "run", "messages", "seconds", "messages/s", "Mbit/s",
-    );
-    let names = PERCENTILES.iter().map(|&(name, _)| name);
-    for name in ["min"].into_iter().chain(names).chain(["max"]) {
-        push(&mut header, 8, name);
+/// How wide a line is at most.
+pub const WIDTH: usize = 120;
+
+/// What the figures are of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// The name of the tool.
+    pub tool: &'static str,
+    /// What it asks of whom, such as `NFS 3 NULL over TCP to [::1]:2049`.
+    pub what: String,
+    /// What it calls its requests, in the plural.
+    pub requests: &'static str,
+    /// The load; of a search, but for the rate.
+    pub load: Load,
+    /// Whether each run has a rate of its own.
+    pub searches: bool,
+    /// Whether threads look for replies all the time instead of sleeping until one comes.
+    pub polls: bool,
+    /// How many bytes of the protocol a request has.
+    pub request_bytes: u64,
+    /// How many bytes of the protocol a reply has.
+    pub reply_bytes: u64,
+}
+
+impl Subject {
+    /// Two lines: what is measured, and what the latencies mean.
+    pub fn heading(&self) -> String {
+        let threads = count_of(self.load.threads as u64, "thread");
+        let connections = count_of(self.load.connections as u64, "connection");
+        let what = format!("{}: {}; {threads}, {connections}", self.tool, self.what);
+        format!("{what}\n{}", self.kind())
     }
-    header
-}
 
-/// Returns the row of `measured`, without the line's end.
-///
-/// The columns are: `label`; the messages that were answered; the seconds from the first start to the last end; the
-/// messages per second and, `message_bytes` each, the Mbit/s in each direction, both while all clients were active; the
-/// round trips' minimum, percentiles and maximum in microseconds.
-pub fn row(label: &str, measured: &Measured, message_bytes: usize) -> String {
-    let window = measured.window;
-    let rate =
-        (!window.length.is_zero()).then(|| window.answered as f64 / window.length.as_secs_f64());
-    let mbits = rate.map(|rate| rate * message_bytes as f64 * 8e-6);
-    let mut row = format!(
-        "{label:>4} {:>10} {:>9.3} {:>10} {:>10}   ",
-        measured.ledger.answered,
-        measured.elapsed.as_secs_f64(),
-        rate.map_or_else(not_available, |rate| format!("{rate:.0}")),
-        mbits.map_or_else(not_available, |mbits| format!("{mbits:.1}")),
-    );
-    let histogram = &measured.histogram;
-    let percentiles = PERCENTILES
-        .iter()
-        .map(|&(_, percentile)| histogram.percentile(percentile));
-    for round_trip in [histogram.min()]
-        .into_iter()
-        .chain(percentiles)
-        .chain([histogram.max()])
-    {
-        push(
-            &mut row,
-            8,
-            &round_trip.map_or_else(not_available, microseconds),
-        );
-    }
-    row
-}
-
-fn push(line: &mut String, width: usize, cell: &str) {
-    // Writing to a string never fails.
-    let _ = write!(line, " {cell:>width$}");
-}
-
-fn microseconds(time: Duration) -> String {
-    format!("{:.1}", time.as_secs_f64() * 1e6)
-}
-
-fn not_available() -> String {
-    "n/a".to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{
-        run::{Ledger, Window},
-        Histogram,
-    };
-
-    fn measured(round_trips: u64) -> Measured {
-        let mut histogram = Histogram::new();
-        (1..=round_trips).for_each(|us| histogram.record(Duration::from_micros(us)));
-        Measured {
-            ledger: Ledger {
-                scheduled: round_trips,
-                sent: round_trips,
-                answered: round_trips,
-                ..Ledger::default()
-            },
-            histogram,
-            elapsed: Duration::from_millis(2_500),
-            window: Window {
-                length: Duration::from_millis(500),
-                answered: 1_000,
-            },
+    /// What kind of loop it is, and what that means for the latencies.
+    pub fn kind(&self) -> String {
+        let in_flight = grouped(self.load.in_flight as u64);
+        match self.load.pace {
+            Pace::Closed => format!(
+                "closed loop, {in_flight} in flight on each connection: the tail is not corrected for coordinated omission"
+            ),
+            Pace::Open { rate: at, arrivals } => {
+                let at = if self.searches {
+                    String::new()
+                } else {
+                    format!(" at {}/s", rate(at.as_per_second()))
+                };
+                let arrivals = arrivals.to_possible_value();
+                let arrivals = arrivals.as_ref().map_or("", |value| value.get_name());
+                format!(
+                    "open loop, {arrivals} arrivals{at}, at most {in_flight} in flight on each connection: \
+                     latency from the intended time"
+                )
+            }
         }
     }
 
-    fn cells(line: &str) -> Vec<&str> {
-        line.split_whitespace().collect()
+    /// How many bytes a request and its reply have in the direction that has more of them.
+    fn bytes_one_way(&self) -> u64 {
+        self.request_bytes.max(self.reply_bytes)
+    }
+}
+
+/// Puts parts on as few lines as are wide enough, after a label on the first; all begin in the same column.
+fn labelled(label: &str, parts: &[String]) -> String {
+    /// Where the text begins.
+    const INDENT: usize = 12;
+    let mut text = format!("{label:<INDENT$}");
+    let mut column = INDENT;
+    for (number, part) in parts.iter().enumerate() {
+        if number != 0 {
+            text.push(';');
+            column += 1;
+            // The semicolon that may follow it must fit as well.
+            if column + part.chars().count() + 2 <= WIDTH {
+                text.push(' ');
+                column += 1;
+            } else {
+                text.push_str(&format!("\n{:INDENT$}", ""));
+                column = INDENT;
+            }
+        }
+        text.push_str(part);
+        column += part.chars().count();
+    }
+    text
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{
+        load::{Extent, Transport},
+        schedule::{Arrivals, Rate},
+    };
+
+    pub(crate) fn closed() -> Subject {
+        Subject {
+            tool: "rpctest",
+            what: "NFS 3 NULL over TCP to [::1]:2049".to_owned(),
+            requests: "requests",
+            load: Load {
+                transport: Transport::Stream,
+                threads: 2,
+                connections: 4,
+                in_flight: 128,
+                pace: Pace::Closed,
+                extent: Extent::Count(1_000),
+                warmup_ns: 0,
+                batch: 1,
+                timeout_ns: 1,
+                interval_ns: 1,
+                seed: 0,
+            },
+            searches: false,
+            polls: false,
+            request_bytes: 44,
+            reply_bytes: 28,
+        }
+    }
+
+    pub(crate) fn open() -> Subject {
+        let closed = closed();
+        Subject {
+            load: Load {
+                threads: 1,
+                connections: 1,
+                in_flight: 4_096,
+                pace: Pace::Open {
+                    rate: Rate::per_second(50_000.0).unwrap(),
+                    arrivals: Arrivals::Exponential,
+                },
+                ..closed.load
+            },
+            ..closed
+        }
     }
 
     #[test]
-    fn a_row_has_a_cell_under_each_name() {
-        let header = header();
-        let names = header.lines().last().unwrap();
-        let row = row("1", &measured(4_000), 1_000);
-        assert_eq!(row.len(), names.len());
-        let expected = [
-            ("run", "1"),
-            ("messages", "4000"),
-            ("seconds", "2.500"),
-            ("messages/s", "2000"),
-            ("Mbit/s", "16.0"),
-            ("min", "1.0"),
-            ("p50", "2000.9"),
-            ("p90", "3600.4"),
-            ("p99", "3960.8"),
-            ("p99.9", "3997.7"),
-            ("max", "4000.0"),
-        ];
-        let table: Vec<_> = cells(names).into_iter().zip(cells(&row)).collect();
-        assert_eq!(table, expected);
-    }
-
-    #[test]
-    fn what_cannot_be_told_is_not_available() {
-        let mut few = measured(40);
-        few.window = Window::default();
-        let row = row("all", &few, 32);
-        let expected = [
-            "all", "40", "2.500", "n/a", "n/a", "1.0", "20.0", "36.0", "n/a", "n/a", "40.0",
-        ];
-        assert_eq!(cells(&row), expected);
-    }
-
-    #[test]
-    fn a_run_without_replies_has_no_round_trips() {
-        let row = row("1", &Measured::default(), 32);
+    fn the_heading_says_what_the_latencies_mean() {
         assert_eq!(
-            cells(&row),
-            [["1", "0", "0.000"].as_slice(), &["n/a"; 8]].concat()
+            closed().heading(),
+            "rpctest: NFS 3 NULL over TCP to [::1]:2049; 2 threads, 4 connections\n\
+             closed loop, 128 in flight on each connection: the tail is not corrected for coordinated omission"
         );
+        assert_eq!(
+            open().heading(),
+            "rpctest: NFS 3 NULL over TCP to [::1]:2049; 1 thread, 1 connection\n\
+             open loop, exponential arrivals at 50,000/s, at most 4,096 in flight on each connection: \
+             latency from the intended time"
+        );
+    }
+
+    #[test]
+    fn a_search_has_no_rate_of_its_own() {
+        let search = Subject {
+            searches: true,
+            ..open()
+        };
+        assert_eq!(
+            search.kind(),
+            "open loop, exponential arrivals, at most 4,096 in flight on each connection: latency from the intended time"
+        );
+    }
+
+    #[test]
+    fn headings_are_not_too_wide() {
+        for subject in [closed(), open()] {
+            assert!(subject.heading().lines().all(|line| line.len() <= WIDTH));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_goes_to_the_next_line() {
+        let parts = ["a".repeat(60), "b".repeat(46), "c".to_owned()];
+        let expected = format!("label       {};\n            {}; c", parts[0], parts[1]);
+        assert_eq!(labelled("label", &parts), expected);
+        let fits = ["a".repeat(60), "b".repeat(45), "c".to_owned()];
+        let expected = format!("label       {}; {};\n            c", fits[0], fits[1]);
+        assert_eq!(labelled("label", &fits), expected);
+        assert_eq!(expected.lines().next().map(str::len), Some(WIDTH));
     }
 }

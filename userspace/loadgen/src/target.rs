@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The server under test: its name on the command line, its addresses, and TCP connections and UDP sockets to it.
+//! The server under test: its name on the command line, and its addresses.
 
 use std::{
     error, fmt, io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket},
-    time::Duration,
+    net::{Ipv6Addr, SocketAddr, ToSocketAddrs},
     vec,
 };
+
+/// A host, and a port if one was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// A host name, an IPv4 address or an IPv6 address without brackets, possibly with a `%zone`.
+    host: String,
+    port: Option<u16>,
+}
 
 /// A host and a port, not resolved yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// A host name, an IPv4 address or an IPv6 address without brackets, possibly with a `%zone`.
+    /// As that of a [`Server`].
     host: String,
     port: u16,
 }
@@ -40,9 +47,9 @@ impl fmt::Display for TargetError {
 
 impl error::Error for TargetError {}
 
-impl Target {
+impl Server {
     /// Reads `HOST[:PORT]`; an IPv6 address is written bare, or in brackets where a port follows.
-    pub fn parse(text: &str, default_port: u16) -> Result<Self, TargetError> {
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
         let (host, port) = if let Some(inside) = text.strip_prefix('[') {
             let (host, rest) = inside.split_once(']').ok_or(TargetError::NotIpv6)?;
             check_ipv6(host)?;
@@ -64,14 +71,32 @@ impl Target {
         if host.is_empty() {
             return Err(TargetError::NoHost);
         }
-        let port = match port {
-            Some(port) => parse_port(port).ok_or(TargetError::BadPort)?,
-            None => default_port,
-        };
+        let port = port.map(|port| parse_port(port).ok_or(TargetError::BadPort));
         Ok(Self {
             host: host.to_owned(),
-            port,
+            port: port.transpose()?,
         })
+    }
+
+    /// The port, if one was said.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// This port of the host.
+    pub fn at(&self, port: u16) -> Target {
+        Target {
+            host: self.host.clone(),
+            port,
+        }
+    }
+}
+
+impl Target {
+    /// Reads `HOST[:PORT]`, as [`Server::parse`] does.
+    pub fn parse(text: &str, default_port: u16) -> Result<Self, TargetError> {
+        let server = Server::parse(text)?;
+        Ok(server.at(server.port.unwrap_or(default_port)))
     }
 
     /// Asks the system's resolver for the addresses, which takes as long as the resolver may.
@@ -129,38 +154,12 @@ impl Peer {
         self.address
     }
 
-    /// Opens a TCP connection without Nagle's algorithm, on which a read fails with [`io::ErrorKind::WouldBlock`] after
-    /// `timeout` without data.
+    /// Tries the addresses in the resolver's order, until `open` succeeds with one.
     ///
-    /// The addresses are tried in the resolver's order, each for as long as `timeout`. The first that takes a connection
-    /// is the only one from then on, so that one measurement never mixes IPv4 with IPv6 or one server with another.
-    pub fn connect(&mut self, timeout: Duration) -> Result<TcpStream, ConnectError> {
-        self.first_that(|address| open(address, timeout))
-    }
-
-    /// Opens a UDP socket that sends to the server and receives from nobody else.
-    ///
-    /// Of the addresses, the first is taken to which the system has a route: nothing tells whether somebody is there.
-    pub fn connect_datagrams(&mut self) -> Result<UdpSocket, ConnectError> {
-        self.first_that(|address| {
-            let any: SocketAddr = match address {
-                SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-                SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-            };
-            let socket = UdpSocket::bind(any)?;
-            socket.connect(address)?;
-            // As TCP's, a socket whose port happens to be the server's would be a perfect echo server.
-            if socket.local_addr()? == socket.peer_addr()? {
-                return Err(io::ErrorKind::ConnectionRefused.into());
-            }
-            Ok(socket)
-        })
-    }
-
-    /// Tries the addresses in their order, and stays with the first with which `open` succeeds.
-    fn first_that<T>(
+    /// That is the only one from then on, so that one measurement never mixes IPv4 with IPv6 or one server with another.
+    pub(crate) fn first_that<T>(
         &mut self,
-        open: impl Fn(SocketAddr) -> io::Result<T>,
+        mut open: impl FnMut(SocketAddr) -> io::Result<T>,
     ) -> Result<T, ConnectError> {
         loop {
             match open(self.address) {
@@ -199,31 +198,9 @@ impl fmt::Display for ConnectError {
 
 impl error::Error for ConnectError {}
 
-fn open(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, timeout)?;
-    if is_self_connected(&stream)? {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(timeout))?;
-    Ok(stream)
-}
-
-/// Whether the socket is connected to itself, and so is a perfect echo server.
-///
-/// If nobody listens on a local port, and the system happens to choose that very port for the client, TCP's simultaneous
-/// open succeeds. ksf's usual port, 60007, is among those that Linux chooses from.
-fn is_self_connected(stream: &TcpStream) -> io::Result<bool> {
-    Ok(stream.local_addr()? == stream.peer_addr()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::net::{bind, connect, getsockname, socket, AddressFamily, SocketType};
-    use std::net::{Ipv4Addr, TcpListener};
-
-    const TIMEOUT: Duration = Duration::from_secs(10);
 
     #[test]
     fn hosts_and_ports_are_told_apart() {
@@ -244,6 +221,15 @@ mod tests {
                 port,
             };
             assert_eq!(Target::parse(text, 7), Ok(target), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_that_was_not_said_is_known_to_be_missing() {
+        for (text, port) in [("server", None), ("server:7", Some(7)), ("::1", None)] {
+            let server = Server::parse(text).unwrap();
+            assert_eq!(server.port(), port);
+            assert_eq!(Ok(server.at(8)), Target::parse(&server.host, 8));
         }
     }
 
@@ -269,65 +255,30 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_has_no_nagle_and_a_limit_on_reads() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let mut peer = Target::parse("127.0.0.1", port).unwrap().resolve().unwrap();
-        let stream = peer.connect(TIMEOUT).unwrap();
-        assert!(stream.nodelay().unwrap());
-        assert_eq!(stream.read_timeout().unwrap(), Some(TIMEOUT));
-    }
-
-    #[test]
-    fn the_address_that_answered_is_kept() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let good = listener.local_addr().unwrap();
-        // Nobody listens on port 1 of an address of the loopback network that is used by nothing else.
-        let dead = SocketAddr::from(([127, 9, 9, 9], 1));
+    fn the_address_that_was_taken_is_kept() {
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let mut peer = Peer {
-            address: dead,
-            alternatives: vec![good, dead].into_iter(),
+            address: address(1),
+            alternatives: vec![address(2), address(3)].into_iter(),
         };
-        assert_eq!(peer.connect(TIMEOUT).unwrap().peer_addr().unwrap(), good);
-        drop(listener);
-        let error = peer.connect(TIMEOUT).unwrap_err();
+        let mut tried = Vec::new();
+        let refuse_odd = |tried: &mut Vec<u16>, address: SocketAddr| {
+            tried.push(address.port());
+            if address.port() % 2 == 0 {
+                Ok(address.port())
+            } else {
+                Err(io::Error::from(io::ErrorKind::ConnectionRefused))
+            }
+        };
         assert_eq!(
-            (error.address, error.error.kind()),
-            (good, io::ErrorKind::ConnectionRefused)
+            peer.first_that(|address| refuse_odd(&mut tried, address))
+                .unwrap(),
+            2
         );
-    }
-
-    #[test]
-    fn datagrams_take_the_first_address_that_can_be_sent_to() {
-        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let good = server.local_addr().unwrap();
-        // The system refuses to send to a broadcast address unless asked to.
-        let unusable = SocketAddr::from((Ipv4Addr::BROADCAST, 7));
-        let mut peer = Peer {
-            address: unusable,
-            alternatives: vec![good, unusable].into_iter(),
-        };
-        let socket = peer.connect_datagrams().unwrap();
-        assert_eq!((socket.peer_addr().unwrap(), peer.address()), (good, good));
-        // Who is not the server is not heard.
-        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let client = socket.local_addr().unwrap();
-        stranger.send_to(b"stranger", client).unwrap();
-        server.send_to(b"server", client).unwrap();
-        let mut buffer = [0; 16];
-        let received = socket.recv(&mut buffer).unwrap();
-        assert_eq!(buffer[..received], *b"server");
-    }
-
-    #[test]
-    fn a_socket_that_is_its_own_peer_is_recognised() {
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-        bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        connect(&socket, &getsockname(&socket).unwrap()).unwrap();
-        assert!(is_self_connected(&TcpStream::from(socket)).unwrap());
-
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let stream = open(listener.local_addr().unwrap(), TIMEOUT).unwrap();
-        assert!(!is_self_connected(&stream).unwrap());
+        assert_eq!((tried, peer.address()), (vec![1, 2], address(2)));
+        let error = peer
+            .first_that(|_| Err::<(), _>(io::ErrorKind::ConnectionRefused.into()))
+            .unwrap_err();
+        assert_eq!(error.address, address(2));
     }
 }

@@ -7,6 +7,7 @@ use std::{io::Write, net::Ipv4Addr, sync::Barrier};
 use crate::{
     echotest,
     server::{echo, echo_messages, read_message, Server, LENGTH},
+    Ledger,
 };
 
 #[test]
@@ -25,11 +26,15 @@ fn the_header_says_what_is_measured_and_how() {
     run.assert_good(&[("1", 80)]);
     let lines: Vec<_> = run.out.lines().collect();
     let title = format!(
-        "echotest: TCP to {}, closed loop; connections: 2, in flight on each: 3, messages on each: 40, bytes per message: 50",
+        "echotest: messages of 50 bytes over TCP to {}; 2 threads, 2 connections",
         server.address
     );
-    assert_eq!(lines[0], title);
-    let names: Vec<_> = lines[3].split_whitespace().collect();
+    let kind =
+        "closed loop, 3 in flight on each connection: the tail is not corrected for coordinated omission";
+    assert_eq!(lines[..2], [&title, kind]);
+    let unit = lines[3].trim();
+    assert_eq!((lines[2], unit), ("", "round trip, us"));
+    let names: Vec<_> = lines[4].split_whitespace().collect();
     assert_eq!(
         names,
         [
@@ -43,16 +48,18 @@ fn the_header_says_what_is_measured_and_how() {
             "p90",
             "p99",
             "p99.9",
+            "p99.99",
             "max"
         ]
     );
-    let cells: Vec<_> = lines[4].split_whitespace().collect();
+    let cells: Vec<_> = lines[5].split_whitespace().collect();
     assert_eq!(cells.len(), names.len());
     // 80 messages are enough for p90, and too few for p99.
-    assert_eq!(cells[8..10], ["n/a", "n/a"]);
-    for cell in cells[5..8].iter().chain(&cells[10..]) {
+    assert_eq!(cells[8..11], ["n/a"; 3]);
+    for cell in cells[5..8].iter().chain(&cells[11..]) {
         assert!(cell.parse::<f64>().unwrap() > 0.0, "{}", run.out);
     }
+    assert_eq!(run.ledger(), Ledger::clean(80));
 }
 
 #[test]
@@ -60,12 +67,9 @@ fn one_connection_has_a_rate_and_figures_that_fit_together() {
     let (server, _) = Server::good();
     let run = echotest(&format!("-c 4000 -l 1000 -H {}", server.address));
     run.assert_good(&[("1", 4000)]);
-    let cells: Vec<f64> = run
-        .out
-        .split_whitespace()
-        .map(|cell| cell.parse().unwrap())
-        .collect();
-    let [_, messages, seconds, rate, mbits, min, p50, p90, p99, p999, max] = cells[..] else {
+    let cells = run.figures();
+    let [_, messages, seconds, rate, mbits, min, p50, p90, p99, p999, p9999, max] = cells[..]
+    else {
         panic!("{}", run.out);
     };
     // As far as the digits that are printed allow.
@@ -84,6 +88,8 @@ fn one_connection_has_a_rate_and_figures_that_fit_together() {
         "{}",
         run.out
     );
+    // 4,000 are too few for it.
+    assert!(p9999.is_nan(), "{}", run.out);
     // With one in flight, the round trips follow each other, so that none can be longer than their sum.
     assert!(
         min * messages <= seconds * 1e6 * 1.05 && max <= seconds * 1e6 + 1_000.0,
@@ -159,7 +165,11 @@ fn threads_share_out_connections_that_all_work_at_once() {
     let run = echotest(&format!("-j 3 --connections 7 -c 20 {}", server.address));
     run.assert_good(&[("1", 140)]);
     assert_eq!(server.connections(), 7);
-    assert!(run.out.contains("; connections: 7, "), "{}", run.out);
+    assert!(
+        run.out.contains("; 3 threads, 7 connections\n"),
+        "{}",
+        run.out
+    );
 }
 
 #[test]
@@ -216,7 +226,7 @@ fn ipv6_works() {
     run.assert_good(&[("1", 10)]);
     assert!(
         run.out
-            .contains(&format!("TCP to [::1]:{},", server.address.port())),
+            .contains(&format!(" over TCP to [::1]:{};", server.address.port())),
         "{}",
         run.out
     );
@@ -231,7 +241,8 @@ fn a_name_works_also_if_its_first_address_does_not() {
     run.assert_good(&[("1", 20)]);
     assert_eq!(server.address.ip(), Ipv4Addr::LOCALHOST);
     assert!(
-        run.out.contains(&format!("TCP to {},", server.address)),
+        run.out
+            .contains(&format!(" over TCP to {};", server.address)),
         "{}",
         run.out
     );

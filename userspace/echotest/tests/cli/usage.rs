@@ -55,10 +55,53 @@ fn a_wrong_command_line_is_status_2_and_measures_nothing() {
             "'0' for '--timeout <SECONDS>': not in 1 to 86400",
         ),
         (
+            format!("--rate 0 {address}"),
+            "'0' for '--rate <RATE>': not in 0.001 to 1000M",
+        ),
+        (
+            format!("--arrivals exponential {address}"),
+            "required arguments were not provided",
+        ),
+        (
+            format!("--rate 1 --arrivals bursts {address}"),
+            "invalid value 'bursts' for '--arrivals <KIND>'",
+        ),
+        (
+            format!("-c 1 --duration 1 {address}"),
+            "'--count <N>' cannot be used with '--duration <TIME>'",
+        ),
+        (
+            format!("--duration 0 {address}"),
+            "'0' for '--duration <TIME>': not in 1ms to 86400s",
+        ),
+        (
+            format!("--batch 1025 {address}"),
+            "'1025' for '--batch <N>': not in 1 to 1024",
+        ),
+        (
+            format!("-u --batch 65 {address}"),
+            "'65' for '--batch <N>' with '--udp': not in 1 to 64",
+        ),
+        (
+            format!("--cpus 1-0 {address}"),
+            "'1-0' for '--cpus <LIST>': not a list",
+        ),
+        (
+            format!("--bind localhost {address}"),
+            "'localhost' for '--bind <ADDRESS>'",
+        ),
+        (
+            format!("--engine warp {address}"),
+            "invalid value 'warp' for '--engine <KIND>'",
+        ),
+        (
             format!("--frobnicate {address}"),
             "unexpected argument '--frobnicate'",
         ),
-        (format!("{address} {address}"), "unexpected argument"),
+        (
+            format!("{address} {address}"),
+            "cannot be used with '<HOST[:PORT]>'",
+        ),
         (
             "127.0.0.1:0".to_owned(),
             "the port is not a number from 1 to 65535",
@@ -86,11 +129,22 @@ fn help_names_all_options_and_the_kind_of_loop() {
         "-l, --length <N>",
         "-H, --no-headers",
         "--timeout <SECONDS>",
+        "--duration <TIME>",
+        "--warmup <TIME>",
+        "--rate <RATE>",
+        "--arrivals <KIND>",
+        "--batch <N>",
+        "--bind <ADDRESS>",
+        "--cpus <LIST>",
+        "--busy-poll",
+        "--engine <KIND>",
+        "--seed <N>",
         "-V, --version",
         "-h, --help",
         "HOST[:PORT]",
         "60007",
         "Closed loop",
+        "Open loop",
     ] {
         assert!(run.out.contains(word), "{word}: {}", run.out);
     }

@@ -117,7 +117,8 @@ struct Tally {
 
 impl Tally {
     fn answered(&mut self, round_trip: Duration, limit: Duration, resends: u32) {
-        self.histogram.record(round_trip);
+        self.histogram
+            .record(u64::try_from(round_trip.as_nanos()).unwrap_or(u64::MAX));
         self.late += u64::from(round_trip > limit);
         self.resent += u64::from(resends);
     }

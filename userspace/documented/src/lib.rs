@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Runs the commands that documentation shows, so that none is shown that does not work.
+//!
+//! Commands are found where readers find them: in the code blocks of Markdown ([`in_markdown`]) and among the lines of a
+//! manual page or a help text ([`in_manual`]). A [`Stage`] runs them in a shell: all of a document in one directory, in
+//! their order, for a command may read what another one has written. It puts a server of the test in the place of the
+//! document's, and shortens what takes long.
+//!
+//! Where the document shows what is printed, the two must have the same [`shape()`]: the same lines and words, with other
+//! numbers.
+
+mod find;
+mod shape;
+mod stage;
+
+pub use find::{documents, in_manual, in_markdown, Example};
+pub use shape::shape;
+pub use stage::{Outcome, Stage};

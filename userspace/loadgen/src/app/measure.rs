@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Measures one server, or compares two.
+
+use std::{
+    cell::RefCell,
+    io::{self, BufRead, Write},
+    time::Duration,
+};
+
+use anyhow::{bail, Context};
+
+use super::{
+    cli::{OutputOptions, ViewOptions},
+    output::{self, Results},
+    printer::{Printer, Style},
+    Problem, Tool,
+};
+use crate::{
+    campaign::{conduct, Assignment, Plan, Runner, Stopped},
+    load::{Extent, Load, Pace, Transport},
+    options::LoadOptions,
+    protocol::Protocol,
+    report::{json::Question, provenance::Provenance, Subject},
+    result::RunResult,
+    schedule::{Arrivals, Rate},
+    screen::View,
+    session::Session,
+    target::{Server, Target},
+};
+
+/// What an agent prints, before its name and version, when its connections are open and it waits for a line.
+pub(super) const READY: &str = "ready";
+
+/// How long a run of a search is, unless that was said.
+const SEARCH_RUN: Duration = Duration::from_secs(2);
+
+/// What is to be measured, and how.
+#[derive(Debug)]
+pub(super) struct Measurement<'a, T> {
+    pub(super) load: &'a LoadOptions,
+    pub(super) tool: &'a T,
+    pub(super) output: &'a OutputOptions,
+    pub(super) view: ViewOptions,
+    /// Whether the columns are those of ksf's tool.
+    pub(super) ksf: bool,
+    pub(super) plan: Plan,
+    /// As many as the plan takes.
+    pub(super) servers: Vec<&'a Server>,
+    /// Whether another process says when a run begins, and reads the results.
+    pub(super) is_agent: bool,
+}
+
+impl<T: Tool> Measurement<'_, T> {
+    /// Measures and reports.
+    pub(super) fn measure(mut self) -> Result<(), Problem> {
+        let load = self.load().map_err(Problem::Usage)?;
+        let protocol = self.tool.protocol(load.transport).map_err(Problem::Usage)?;
+        Ok(self.conduct(load, &protocol)?)
+    }
+
+    /// The load of each run; a search is in open loop, and its runs are no longer than they need to be.
+    fn load(&mut self) -> Result<Load, String> {
+        let options = self.load;
+        let Plan::Search(plan) = &self.plan else {
+            return options.load();
+        };
+        let mut options = options.clone();
+        if options.rate.is_none() {
+            options.rate = Rate::per_second(plan.first as f64).ok();
+        }
+        let mut load = options.load()?;
+        if options.count.is_none() && options.duration.is_none() {
+            load.extent = Extent::Duration(SEARCH_RUN.as_nanos() as u64);
+        }
+        Ok(load)
+    }
+
+    fn conduct(self, load: Load, protocol: &T::Protocol) -> anyhow::Result<()> {
+        let targets = self
+            .servers
+            .iter()
+            .map(|server| self.target(server, load.transport))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let machine = self.load.machine();
+        let sessions = targets
+            .iter()
+            .map(|target| {
+                Session::new(
+                    protocol,
+                    target,
+                    machine.clone(),
+                    self.load.socket_options(),
+                )
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        output::can_be_written(self.output)?;
+        let transport = match load.transport {
+            Transport::Stream => "TCP",
+            Transport::Datagrams => "UDP",
+        };
+        let what = match self.tool.subject() {
+            Some(subject) => format!("{subject} over {transport}"),
+            None => transport.to_owned(),
+        };
+        let subject = Subject {
+            tool: T::NAME,
+            what: what.clone(),
+            requests: T::REQUESTS,
+            load: load.clone(),
+            searches: matches!(self.plan, Plan::Search(_)),
+            polls: machine.busy_poll,
+            request_bytes: self.tool.request_bytes(load.transport) as u64,
+            reply_bytes: self.tool.reply_bytes(load.transport) as u64,
+        };
+        let names: Vec<_> = targets.iter().map(ToString::to_string).collect();
+        let style = Style {
+            no_headers: self.load.no_headers,
+            is_quiet: self.is_agent || output::takes_stdout(self.output),
+            ksf: self.ksf.then(|| self.tool.ksf_columns()),
+            view: if self.view.live {
+                View::Live
+            } else {
+                View::Progress
+            },
+            keeps_runs: self.is_agent || output::needs_runs(self.output),
+        };
+        let printer = RefCell::new(Printer::new(subject, &self.plan, names.clone(), style));
+        let mut runs = Runs {
+            sessions,
+            load: load.clone(),
+            printer: &printer,
+            ready: self
+                .is_agent
+                .then(|| format!("{READY} {} {}", T::NAME, T::VERSION)),
+        };
+        let conclusion = conduct(&self.plan, load.seed, &mut runs, &mut &printer);
+        let mut printer = printer.into_inner();
+        printer.conclude(&conclusion, &self.plan);
+        let question = Question {
+            provenance: Provenance::here(T::NAME, T::VERSION, load.seed),
+            targets: names,
+            what,
+            request_bytes: self.tool.request_bytes(load.transport) as u64,
+            reply_bytes: self.tool.reply_bytes(load.transport) as u64,
+            load,
+            client: machine,
+            plan: self.plan,
+        };
+        let results = Results {
+            question,
+            runs: printer.take_runs(),
+            series: printer.take_series(),
+            heading: printer.heading(),
+        };
+        output::write(self.output, self.is_agent, results, &conclusion)?;
+        printer.check()?;
+        match conclusion.stopped {
+            Some(Stopped::NoRun(error)) => Err(error),
+            Some(Stopped::Failure) | None => printer.judge(),
+        }
+    }
+
+    fn target(&self, server: &Server, transport: Transport) -> anyhow::Result<Target> {
+        let port = match server.port() {
+            Some(port) => port,
+            None => {
+                let options = self.load.socket_options();
+                self.tool.default_port(server, transport, &options)?
+            }
+        };
+        Ok(server.at(port))
+    }
+}
+
+/// Makes the runs.
+struct Runs<'a, P> {
+    sessions: Vec<Session<'a, P>>,
+    load: Load,
+    printer: &'a RefCell<Printer>,
+    /// What an agent says before each run.
+    ready: Option<String>,
+}
+
+impl<P: Protocol> Runner for Runs<'_, P> {
+    type Error = anyhow::Error;
+
+    fn run(&mut self, assignment: &Assignment) -> anyhow::Result<RunResult> {
+        self.printer.borrow_mut().check()?;
+        let load = self.load_of(assignment);
+        let session = &mut self.sessions[assignment.target];
+        let sockets = session.connect(&load)?;
+        self.printer
+            .borrow_mut()
+            .connected(session.address(), sockets.busy_poll_refused.as_ref())?;
+        if let Some(ready) = &self.ready {
+            wait_for_the_others(ready)?;
+        }
+        let pulses = self.printer.borrow().watch(assignment, load.threads);
+        Ok(session.run(&load, sockets, pulses.as_deref())?)
+    }
+}
+
+impl<P> Runs<'_, P> {
+    fn load_of(&self, assignment: &Assignment) -> Load {
+        let arrivals = match self.load.pace {
+            Pace::Open { arrivals, .. } => arrivals,
+            Pace::Closed => Arrivals::default(),
+        };
+        let rate = assignment
+            .rate
+            .and_then(|rate| Rate::per_second(rate as f64).ok());
+        Load {
+            seed: assignment.seed,
+            pace: rate.map_or(self.load.pace, |rate| Pace::Open { rate, arrivals }),
+            ..self.load.clone()
+        }
+    }
+}
+
+/// Says that the connections are open, and waits until those of the other agents are.
+fn wait_for_the_others(ready: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{ready}")
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")?;
+    let mut line = String::new();
+    let read = io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .context("cannot read standard input")?;
+    if read == 0 {
+        bail!("nobody waits for this agent any more");
+    }
+    Ok(())
+}

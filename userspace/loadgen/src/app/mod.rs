@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What `main` of every load generator does: read the command line, measure, report, and say by the exit status whether all
+//! is well.
+
+mod agents;
+mod cli;
+mod measure;
+mod merge;
+mod output;
+mod printer;
+mod tool;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{error::ErrorKind, FromArgMatches};
+
+pub use self::tool::{KsfColumns, Tool};
+use self::{
+    cli::{command, Cli, Command},
+    measure::Measurement,
+};
+
+/// Runs a load generator by the command line of this process.
+pub fn main<T: Tool>() -> ExitCode {
+    let mut definition = command::<T>();
+    let matches = definition.get_matches_mut();
+    let cli = Cli::<T>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(&cli, &definition) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Problem::Usage(complaint)) => definition
+            .error(ErrorKind::ValueValidation, complaint)
+            .exit(),
+        Err(Problem::Failure(error)) => {
+            // If standard error is closed too, the exit status has to do.
+            let _ = writeln!(io::stderr(), "{}: {error:#}", T::NAME);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why not all is well.
+#[derive(Debug)]
+enum Problem {
+    /// The options do not go together.
+    Usage(String),
+    /// Something failed.
+    Failure(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failure(error)
+    }
+}
+
+fn run<T: Tool>(cli: &Cli<T>, definition: &clap::Command) -> Result<(), Problem> {
+    match &cli.command {
+        Some(Command::Compare(compare)) => {
+            let iterations = compare.load.iterations;
+            Measurement {
+                load: &compare.load,
+                tool: &compare.tool,
+                output: &compare.output,
+                view: compare.view,
+                ksf: false,
+                plan: compare.campaign.compare_plan(&compare.compare, iterations),
+                servers: vec![&compare.a, &compare.b],
+                is_agent: false,
+            }
+            .measure()
+        }
+        Some(Command::Merge(options)) => Ok(merge::merge::<T>(options)?),
+        Some(Command::Describe(describe)) => Ok(print(&describe.text(definition, &T::MANUAL))?),
+        None if !cli.agents.agents.is_empty() => Ok(agents::measure::<T>(cli)?),
+        None => {
+            let pace = cli.load.load().map_err(Problem::Usage)?.pace;
+            let plan = cli.campaign.plan(&cli.search, cli.load.iterations, pace);
+            Measurement {
+                load: &cli.load,
+                tool: &cli.tool,
+                output: &cli.output,
+                view: cli.view,
+                ksf: cli.ksf,
+                plan,
+                servers: cli.server.iter().collect(),
+                is_agent: cli.agents.agent,
+            }
+            .measure()
+        }
+    }
+}
+
+/// Prints at once, for a run may take long.
+fn print(lines: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{}", lines.trim_end_matches('\n'))
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
+}

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What is printed on standard output while a campaign goes on, and what is kept of it for the end.
+
+use std::{
+    cell::RefCell,
+    io::{self, Write},
+    net::SocketAddr,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{bail, Context};
+
+use super::{print, KsfColumns};
+use crate::{
+    campaign::{Answer, Assignment, Conclusion, Observer, Plan, Summary},
+    pulse::Pulses,
+    report::{
+        answer, failure,
+        json::{Run, RunLog},
+        ksf,
+        plot::{Series, Timeline},
+        summary,
+        table::Table,
+        warnings::Warnings,
+        Subject,
+    },
+    result::RunResult,
+    screen::{Screen, View},
+    stats::ksf::Running,
+    Histogram, Ledger,
+};
+
+/// What is printed, and what is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Style {
+    /// Rows only.
+    pub(super) no_headers: bool,
+    /// Nothing: standard output is for something else.
+    pub(super) is_quiet: bool,
+    /// The columns of ksf's tool in place of ours.
+    pub(super) ksf: Option<KsfColumns>,
+    /// What is shown below while a campaign goes on.
+    pub(super) view: View,
+    /// Whether every run is kept, with all its latencies.
+    pub(super) keeps_runs: bool,
+}
+
+/// Prints a row for each run, and in the end what is to be said of all of them.
+#[derive(Debug)]
+pub(super) struct Printer {
+    subject: Subject,
+    labels: Labels,
+    /// The servers, as they were named.
+    names: Vec<String>,
+    style: Style,
+    /// What is shown while the campaign goes on.
+    screen: Option<Screen>,
+    /// How many runs there are to be, as things are.
+    of: Option<u64>,
+    /// The address of the first server that was connected to.
+    address: Option<SocketAddr>,
+    log: RunLog,
+    series: Vec<Series>,
+    warnings: Warnings,
+    /// For ksf's columns.
+    running: Running,
+    /// What became of the requests of all runs, and of their warm-ups.
+    total: Ledger,
+    /// What went wrong first.
+    failure: Option<String>,
+    /// Why nothing can be printed any more.
+    broken: Option<anyhow::Error>,
+}
+
+/// What rows are called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Labels {
+    Runs,
+    Rates,
+    Servers,
+}
+
+impl Printer {
+    pub(super) fn new(subject: Subject, plan: &Plan, names: Vec<String>, style: Style) -> Self {
+        let labels = match plan {
+            Plan::Iterations(_) | Plan::UntilCi { .. } => Labels::Runs,
+            Plan::Search(_) => Labels::Rates,
+            Plan::Compare(_) => Labels::Servers,
+        };
+        let running = match &style.ksf {
+            Some(KsfColumns::RpcTest(options)) => Running::new(options.middle()),
+            Some(KsfColumns::EchoTest) | None => Running::default(),
+        };
+        let series = match labels {
+            Labels::Rates => Vec::new(),
+            Labels::Runs | Labels::Servers => names.iter().map(|name| series(name)).collect(),
+        };
+        Self {
+            subject,
+            labels,
+            names,
+            style,
+            screen: None,
+            of: None,
+            address: None,
+            log: RunLog::default(),
+            series,
+            warnings: Warnings::default(),
+            running,
+            total: Ledger::default(),
+            failure: None,
+            broken: None,
+        }
+    }
+
+    fn table(&self) -> Table<'_> {
+        match self.labels {
+            Labels::Runs => Table::of_runs(&self.subject),
+            Labels::Rates => Table::of_rates(&self.subject),
+            Labels::Servers => Table::of_servers(&self.subject),
+        }
+    }
+
+    /// The connections of a run are open; before the first run, that is when the headers are printed.
+    pub(super) fn connected(
+        &mut self,
+        address: SocketAddr,
+        busy_poll_refused: Option<&io::Error>,
+    ) -> anyhow::Result<()> {
+        if self.address.is_some() {
+            return Ok(());
+        }
+        self.address = Some(address);
+        if let Some(error) = busy_poll_refused {
+            // It is a hint, and nothing depends on it.
+            let _ = writeln!(
+                io::stderr(),
+                "{}: threads look for replies all the time, and not at the network device itself: {error}",
+                self.subject.tool
+            );
+        }
+        self.subject.what = match &self.names[..] {
+            [a, b] => format!("{} to A: {a} and B: {b}", self.subject.what),
+            _ => format!("{} to {address}", self.subject.what),
+        };
+        if !self.style.is_quiet {
+            self.print_header();
+        }
+        let screen = Screen::begin(self.style.view, &self.subject);
+        self.screen = Some(screen.context("cannot start a thread")?);
+        self.check()
+    }
+
+    fn print_header(&mut self) {
+        if self.style.no_headers {
+            return;
+        }
+        let header = match &self.style.ksf {
+            None => self.table().header(),
+            Some(KsfColumns::RpcTest(options)) => options.columns(&self.subject).header(),
+            Some(KsfColumns::EchoTest) => ksf::echotest_header(),
+        };
+        self.print(&format!("{}\n\n{header}", self.subject.heading()));
+    }
+
+    /// A run begins: where its threads tell what they do, if somebody looks.
+    pub(super) fn watch(&self, assignment: &Assignment, threads: usize) -> Option<Arc<Pulses>> {
+        let screen = self.screen.as_ref().filter(|screen| screen.is_seen())?;
+        let pulses = Arc::new(Pulses::new(threads));
+        screen.begin_run(assignment.number + 1, self.of, Arc::clone(&pulses));
+        Some(pulses)
+    }
+
+    /// What was measured, in two lines.
+    pub(super) fn heading(&self) -> String {
+        self.subject.heading()
+    }
+
+    fn print(&mut self, lines: &str) {
+        if !self.style.is_quiet && self.broken.is_none() {
+            let printed = match &self.screen {
+                Some(screen) => screen.print(|| print(lines)),
+                None => print(lines),
+            };
+            self.broken = printed.err();
+        }
+    }
+
+    /// Whether all could be printed.
+    pub(super) fn check(&mut self) -> anyhow::Result<()> {
+        self.broken.take().map_or(Ok(()), Err)
+    }
+
+    fn row(&mut self, assignment: &Assignment, result: &RunResult) {
+        let row = match &self.style.ksf {
+            None => {
+                let label = match self.labels {
+                    Labels::Runs => (assignment.number + 1).to_string(),
+                    Labels::Rates => assignment.rate.unwrap_or_default().to_string(),
+                    Labels::Servers => letter(assignment.target).to_owned(),
+                };
+                self.table().row(&label, result)
+            }
+            Some(KsfColumns::RpcTest(options)) => {
+                self.running.add(result);
+                let now = SystemTime::now().duration_since(UNIX_EPOCH);
+                let date = now.map_or(0, |since| since.as_secs());
+                options.columns(&self.subject).row(date, &self.running)
+            }
+            Some(KsfColumns::EchoTest) => ksf::echotest_row(result, &self.subject),
+        };
+        self.print(&row);
+    }
+
+    /// Prints what is to be said of all runs together.
+    pub(super) fn conclude<E>(&mut self, conclusion: &Conclusion<E>, plan: &Plan) {
+        self.screen = None;
+        if self.style.ksf.is_some() {
+            return;
+        }
+        let mut paragraphs = Vec::new();
+        for (place, server) in conclusion.servers.iter().enumerate() {
+            paragraphs.extend(self.total(place, server));
+        }
+        match (&conclusion.answer, plan) {
+            (Answer::Searched(searched), Plan::Search(plan)) => {
+                paragraphs.push(answer::search(searched, &plan.objectives));
+            }
+            (Answer::Compared(compared), _) => paragraphs.push(answer::comparison(compared)),
+            (Answer::UntilCi(decision), &Plan::UntilCi { width, .. }) => {
+                let runs = conclusion.servers.iter().map(|server| server.runs).sum();
+                paragraphs.extend(answer::until_ci(*decision, width, runs));
+            }
+            _ => {}
+        }
+        let warnings = self.warnings.lines();
+        if !warnings.is_empty() {
+            paragraphs.push(warnings.join("\n"));
+        }
+        // If there was no run, there is nothing to be said.
+        if !paragraphs.is_empty() && !self.style.no_headers {
+            self.print(&format!("\n{}", paragraphs.join("\n\n")));
+        }
+    }
+
+    /// Prints the row of all runs with a server, unless one row says it all; returns what else is to be said of it.
+    fn total(&mut self, place: usize, server: &Summary) -> Option<String> {
+        if server.runs > 1 {
+            let label = match self.labels {
+                Labels::Servers => format!("all {}", letter(place)),
+                Labels::Runs | Labels::Rates => "all".to_owned(),
+            };
+            let row = self.table().total(&label, &server.total);
+            self.print(&row);
+        }
+        let text = summary::summary(server, &self.subject);
+        (server.runs != 0).then(|| match self.labels {
+            Labels::Servers => format!("{}: {}\n{text}", letter(place), self.names[place]),
+            Labels::Runs | Labels::Rates => text,
+        })
+    }
+
+    /// The runs that were kept.
+    pub(super) fn take_runs(&mut self) -> Vec<Run> {
+        std::mem::take(&mut self.log.runs)
+    }
+
+    /// What is to be drawn.
+    pub(super) fn take_series(&mut self) -> Vec<Series> {
+        std::mem::take(&mut self.series)
+    }
+
+    /// Says what went wrong first, or what became of requests that have no reply in time.
+    ///
+    /// A search looks for the load that is too much, so that what is lost there is part of the answer.
+    pub(super) fn judge(&mut self) -> anyhow::Result<()> {
+        if let Some(failure) = self.failure.take() {
+            bail!(failure);
+        }
+        match failure::of_total(&self.total, &self.subject) {
+            Some(problem) if self.labels != Labels::Rates => bail!(problem),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Observer for &RefCell<Printer> {
+    fn begins(&mut self, assignment: &Assignment, of: Option<u64>) {
+        let mut printer = self.borrow_mut();
+        printer.of = of;
+        printer.log.begins(assignment, of);
+    }
+
+    fn ended(&mut self, assignment: &Assignment, result: &RunResult) {
+        let mut printer = self.borrow_mut();
+        printer.row(assignment, result);
+        if printer.style.keeps_runs {
+            printer.log.ended(assignment, result);
+        }
+        if let Some(series) = printer.series.get_mut(assignment.target) {
+            series.latencies.merge(&result.response);
+            series.timeline.add(result);
+        }
+        let Printer {
+            warnings, subject, ..
+        } = &mut *printer;
+        warnings.add(result, subject);
+        printer.total += &result.ledger;
+        printer.total += &result.warmup;
+        if printer.failure.is_none() {
+            printer.failure = failure::of_run(assignment.number + 1, result, &printer.subject);
+        }
+    }
+}
+
+/// What a server is called in a comparison.
+fn letter(target: usize) -> &'static str {
+    if target == 0 {
+        "A"
+    } else {
+        "B"
+    }
+}
+
+fn series(name: &str) -> Series {
+    Series {
+        name: name.to_owned(),
+        rate: None,
+        latencies: Histogram::new(),
+        timeline: Timeline::default(),
+    }
+}

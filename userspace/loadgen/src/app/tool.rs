@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a load generator is, beside what the library does for all of them.
+
+use clap::Args;
+
+use crate::{
+    load::Transport, manual::Manual, protocol::Protocol, report::options::KsfOptions,
+    socket::SocketOptions, target::Server,
+};
+
+/// A load generator: a protocol, and the options that only it has.
+pub trait Tool: Args + 'static {
+    /// What it is called.
+    const NAME: &'static str;
+    /// Its version.
+    const VERSION: &'static str;
+    /// What it is for: a line, and possibly more after an empty one.
+    const ABOUT: &'static str;
+    /// What is to be said of the default port and of its own figures.
+    const NOTES: &'static str;
+    /// What it calls its requests, in the plural.
+    const REQUESTS: &'static str;
+    /// What its manual says beside what all tools have in common.
+    const MANUAL: Manual;
+    /// The protocol.
+    type Protocol: Protocol;
+
+    /// The protocol with these options, over this transport.
+    ///
+    /// # Errors
+    ///
+    /// The options do not go together; what is returned says why, as a complaint about the command line.
+    fn protocol(&self, transport: Transport) -> Result<Self::Protocol, String>;
+
+    /// The bytes of a request over this transport.
+    fn request_bytes(&self, transport: Transport) -> usize;
+
+    /// The bytes of a usual reply over this transport.
+    fn reply_bytes(&self, transport: Transport) -> usize {
+        self.request_bytes(transport)
+    }
+
+    /// Which columns `--ksf` prints.
+    fn ksf_columns(&self) -> KsfColumns;
+
+    /// The port of a server that was named without one. To find it out, the server's host may be asked.
+    ///
+    /// # Errors
+    ///
+    /// It could not be found out.
+    fn default_port(
+        &self,
+        server: &Server,
+        transport: Transport,
+        options: &SocketOptions,
+    ) -> anyhow::Result<u16>;
+
+    /// What is asked of the server, if the name of the tool does not say that.
+    fn subject(&self) -> Option<String> {
+        None
+    }
+}
+
+/// The tools of ksf whose columns there are.
+#[derive(Clone, Debug)]
+pub enum KsfColumns {
+    /// Those of rpctest, with these options.
+    RpcTest(KsfOptions),
+    /// Those of echotest.
+    EchoTest,
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What stands between a worker and the system: sends, receives and waits, on all connections of one thread.
+//!
+//! The trait suits engines that are told when a socket is ready and those that are told when a call is complete: sending
+//! hands requests over, and [`Engine::poll`] delivers what has come, one event at a time.
+//!
+//! Connections are known by their places, from 0, among those that the engine was made with.
+
+mod mmsg;
+pub(crate) mod plain;
+#[cfg(test)]
+mod scenarios;
+#[cfg(test)]
+pub(crate) mod simulated;
+pub(crate) mod uring;
+
+use std::io;
+
+/// How many datagrams one call sends or receives at most.
+pub(crate) const MAX_DATAGRAMS: usize = mmsg::MOST;
+
+/// Nanoseconds, as a length of time or, since some moment of the engine's choice that all engines of one process share,
+/// as a point in time.
+pub type Nanos = u64;
+
+/// Requests on their way to an engine, one after the other.
+///
+/// The buffer is the worker's, and is used again for the next ones. An engine may swap it for one of its own.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// The bytes of all requests.
+    pub bytes: Vec<u8>,
+    /// Where each of them ends in `bytes`.
+    pub ends: Vec<usize>,
+}
+
+impl Requests {
+    /// No requests, with room for so many that nothing is allocated for them later.
+    pub fn with_capacity(bytes: usize, requests: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            ends: Vec::with_capacity(requests),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Removes all, and keeps the room.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+}
+
+/// What became of the requests that an engine was handed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// They were sent, or will be without further ado: the next may follow at once.
+    All,
+    /// The socket is full. The engine keeps what is left and sends it when it can; the next requests may follow after
+    /// an [`Event::Sent`] that says that nothing is left. Replies are delivered meanwhile.
+    Partly,
+    /// The connection takes no more requests, ever. What has come from it is still delivered, and at last why it failed.
+    Failed,
+}
+
+/// How long [`Engine::poll`] may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all: only what is there already is delivered.
+    No,
+    /// Until this point in time, as precisely as the system can.
+    Until(Nanos),
+    /// Roughly for as long as the tick that the engine was made with: long enough to be cheap, and short enough that
+    /// timeouts are noticed in time.
+    Tick,
+}
+
+/// What an engine delivers.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// Bytes of a stream, or one datagram, which may be empty.
+    Received {
+        /// The place of the connection.
+        connection: usize,
+        /// What came.
+        bytes: &'a [u8],
+        /// When it was received.
+        at: Nanos,
+        /// Whether the next event is of the same connection and from the same call, so that the answer to both may be
+        /// sent together.
+        more: bool,
+    },
+    /// Of what was left after [`Sent::Partly`], or of what turned out later not to fit, some has been sent.
+    Sent {
+        /// The place of the connection.
+        connection: usize,
+        /// When that was noticed.
+        at: Nanos,
+        /// Whether something is still left.
+        left: bool,
+    },
+    /// The server ended its side of the stream, and everything before that was delivered. The connection's last event.
+    Closed {
+        /// The place of the connection.
+        connection: usize,
+        /// When that was noticed.
+        at: Nanos,
+    },
+    /// The system reported an error, such as a reset. The connection's last event.
+    Failed {
+        /// The place of the connection.
+        connection: usize,
+        /// When that was noticed.
+        at: Nanos,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Nothing came while it was waited for.
+    Idle {
+        /// When the wait ended.
+        at: Nanos,
+    },
+}
+
+/// Sends and receives for one thread.
+pub trait Engine {
+    /// The time.
+    fn now(&mut self) -> Nanos;
+
+    /// Sends requests on a connection, with one call to the system if it takes them all; never waits.
+    ///
+    /// An engine may make that call later, but not after the next [`Engine::poll`], and may learn only then that the
+    /// socket is full or broken. It says so to the next one who wants to send.
+    ///
+    /// Whatever becomes of them, they are the engine's afterwards: the caller clears `requests`. It must not be called
+    /// between [`Sent::Partly`] and the [`Event::Sent`] that leaves nothing, nor after [`Sent::Failed`] or the connection's last event.
+    fn send(&mut self, connection: usize, requests: &mut Requests) -> Sent;
+
+    /// How many of the requests that were handed over on a connection the system has not begun to take; they are the
+    /// last ones. It stays so after the connection's last event.
+    fn unsent(&self, connection: usize) -> usize;
+
+    /// Says that one call shall receive at most so many bytes of a connection's stream, until something else is said.
+    ///
+    /// An engine that cannot limit a call may deliver more.
+    fn limit(&mut self, connection: usize, bytes: usize);
+
+    /// Delivers what came, waiting for it if there is nothing.
+    ///
+    /// With several connections, none is kept waiting while another is served twice, unless that one's came earlier.
+    ///
+    /// # Errors
+    ///
+    /// The system cannot wait or receive for any connection. What fails on one is an event.
+    fn poll(&mut self, wait: Wait) -> io::Result<Event<'_>>;
+
+    /// Ends the client's side of a stream after what was sent. It does nothing with datagrams.
+    ///
+    /// # Errors
+    ///
+    /// The connection is broken.
+    fn end(&mut self, connection: usize) -> io::Result<()>;
+
+    /// Gives a connection up: it has no further events. Others go on.
+    fn abandon(&mut self, connection: usize);
+}

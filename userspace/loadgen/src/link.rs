@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One connection of a worker: how far it has come, and what its replies mean.
+
+use std::collections::VecDeque;
+
+use crate::{
+    engine::Nanos,
+    load::{Extent, Load, Transport},
+    protocol::Connection,
+    recorder::Recorder,
+    result::FailureKind,
+    schedule::Schedule,
+    window::{Outstanding, Reply},
+};
+
+/// A socket on which nothing has come for so many timeouts, while so many datagrams were lost, is given up.
+const PATIENCE: u32 = 5;
+
+/// What went wrong on a connection.
+#[derive(Debug)]
+pub(crate) struct Broken {
+    pub(crate) kind: FailureKind,
+    pub(crate) message: String,
+}
+
+impl Broken {
+    fn mismatch(message: impl ToString) -> Self {
+        Self {
+            kind: FailureKind::Mismatch,
+            message: message.to_string(),
+        }
+    }
+
+    fn no_progress(timeout: Nanos) -> Self {
+        Self {
+            kind: FailureKind::NoProgress,
+            message: format!("no progress for {}", seconds(timeout)),
+        }
+    }
+}
+
+/// A length of time in seconds, without needless digits.
+pub(crate) fn seconds(time: Nanos) -> String {
+    format!("{} s", time as f64 * 1e-9)
+}
+
+/// What can be done with the connection's socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Socket {
+    /// It takes requests.
+    Ready,
+    /// It takes none before it has sent what the engine keeps.
+    Full,
+    /// It takes none any more, and what came from it is still to be delivered.
+    Failing,
+    /// Nothing: it is at its end.
+    Gone,
+}
+
+/// One connection of a worker.
+#[derive(Debug)]
+pub(crate) struct Link<C> {
+    pub(crate) protocol: C,
+    pub(crate) outstanding: Outstanding,
+    pub(crate) socket: Socket,
+    /// In open loop, when the next request is due.
+    pub(crate) schedule: Option<Schedule>,
+    /// In open loop, when the requests were due that wait for the socket to take them.
+    pub(crate) due: VecDeque<Nanos>,
+    /// Requests after the warm-up that were due.
+    pub(crate) issued: u64,
+    /// Whether no more will be.
+    pub(crate) finished: bool,
+    /// The number of the first request after the warm-up, once it was sent.
+    pub(crate) first_measured: u64,
+    /// Since when nothing has come or could be sent, although replies were waited for.
+    pub(crate) quiet_since: Nanos,
+    /// Datagrams that were lost since then.
+    lost_meanwhile: u32,
+}
+
+/// What is the same for all replies of a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// The end of the warm-up.
+    pub(crate) measure_from: Nanos,
+    /// How long nothing may happen on a stream, and how long a datagram may take to be answered.
+    pub(crate) timeout: Nanos,
+}
+
+impl<C: Connection> Link<C> {
+    pub(crate) fn new(protocol: C, load: &Load) -> Self {
+        Self {
+            protocol,
+            outstanding: Outstanding::new(load.in_flight.min(4096)),
+            socket: Socket::Ready,
+            schedule: None,
+            due: VecDeque::new(),
+            issued: 0,
+            finished: false,
+            first_measured: u64::MAX,
+            quiet_since: 0,
+            lost_meanwhile: 0,
+        }
+    }
+
+    /// Whether a request with this number is none of the warm-up.
+    #[inline]
+    pub(crate) fn is_measured(&self, number: u64) -> bool {
+        number >= self.first_measured
+    }
+
+    /// How many more requests may be due.
+    #[inline]
+    pub(crate) fn remaining(&self, extent: Extent) -> usize {
+        match extent {
+            _ if self.finished => 0,
+            // What does not fit is more than there ever is.
+            Extent::Count(count) => usize::try_from(count - self.issued).unwrap_or(usize::MAX),
+            Extent::Duration(_) => usize::MAX,
+        }
+    }
+
+    /// Something is sent now: if nothing was waited for until now, that begins.
+    #[inline]
+    pub(crate) fn note_sending(&mut self, now: Nanos) {
+        if self.outstanding.waiting() == 0 && self.lost_meanwhile == 0 {
+            self.quiet_since = now;
+        }
+    }
+
+    /// Something has happened.
+    #[inline]
+    pub(crate) fn note_progress(&mut self, now: Nanos) {
+        self.quiet_since = now;
+        self.lost_meanwhile = 0;
+    }
+
+    /// Enters what has come.
+    #[inline(always)]
+    pub(crate) fn receive(
+        &mut self,
+        transport: Transport,
+        bytes: &[u8],
+        at: Nanos,
+        limits: Limits,
+        recorder: &mut Recorder,
+        in_window: bool,
+    ) -> Result<(), Broken> {
+        let verified = match transport {
+            Transport::Stream => self.receive_stream(bytes, at, recorder, in_window),
+            Transport::Datagrams => self.receive_datagram(bytes, at, limits, recorder, in_window),
+        };
+        if verified.is_err() {
+            recorder.ledger(at >= limits.measure_from).mismatched += 1;
+        }
+        verified
+    }
+
+    #[inline(always)]
+    fn receive_stream(
+        &mut self,
+        bytes: &[u8],
+        at: Nanos,
+        recorder: &mut Recorder,
+        in_window: bool,
+    ) -> Result<(), Broken> {
+        self.note_progress(at);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let progress = self
+                .protocol
+                .stream(rest, self.outstanding.next())
+                .map_err(Broken::mismatch)?;
+            debug_assert!(progress.consumed != 0 && progress.consumed <= rest.len());
+            rest = rest.get(progress.consumed.max(1)..).unwrap_or_default();
+            let Some(number) = progress.answered else {
+                continue;
+            };
+            match self.settle(number, at, recorder, in_window)? {
+                Reply::Answer { .. } => {}
+                // A stream delivers everything once.
+                _ => return Err(second_reply(number)),
+            }
+        }
+        Ok(())
+    }
+
+    fn receive_datagram(
+        &mut self,
+        bytes: &[u8],
+        at: Nanos,
+        limits: Limits,
+        recorder: &mut Recorder,
+        in_window: bool,
+    ) -> Result<(), Broken> {
+        // What comes too late is late, however rarely anybody looks.
+        self.give_up(at, limits, recorder);
+        self.note_progress(at);
+        let sent = self.outstanding.next();
+        let number = self
+            .protocol
+            .datagram(bytes, sent)
+            .map_err(Broken::mismatch)?;
+        self.settle(number, at, recorder, in_window).map(drop)
+    }
+
+    /// Enters a right reply.
+    #[inline(always)]
+    fn settle(
+        &mut self,
+        number: u64,
+        at: Nanos,
+        recorder: &mut Recorder,
+        in_window: bool,
+    ) -> Result<Reply, Broken> {
+        let measured = self.is_measured(number);
+        let reply = self.outstanding.settle(number);
+        let ledger = recorder.ledger(measured);
+        match reply {
+            Reply::Answer {
+                intended,
+                sent,
+                reordered,
+            } => {
+                ledger.answered += 1;
+                ledger.reordered += u64::from(reordered);
+                recorder.in_window += u64::from(in_window);
+                if measured {
+                    recorder.record(intended, sent, at);
+                }
+            }
+            Reply::Late => {
+                ledger.late += 1;
+                ledger.lost -= 1;
+            }
+            Reply::Duplicate => ledger.duplicated += 1,
+            Reply::Unasked => {
+                return Err(Broken::mismatch(format_args!(
+                    "a reply to request {}, which was not sent",
+                    number.saturating_add(1)
+                )))
+            }
+        }
+        Ok(reply)
+    }
+
+    /// Gives up the datagrams whose time is over.
+    #[inline]
+    pub(crate) fn give_up(&mut self, now: Nanos, limits: Limits, recorder: &mut Recorder) {
+        let Some(limit) = now.checked_sub(limits.timeout) else {
+            return;
+        };
+        while let Some(number) = self.outstanding.give_up(limit) {
+            recorder.ledger(self.is_measured(number)).lost += 1;
+            self.lost_meanwhile = self.lost_meanwhile.saturating_add(1);
+        }
+    }
+
+    /// What is to be said of a connection on which nothing happens.
+    pub(crate) fn check(
+        &mut self,
+        transport: Transport,
+        now: Nanos,
+        limits: Limits,
+        recorder: &mut Recorder,
+    ) -> Result<(), Broken> {
+        let timeout = limits.timeout;
+        let quiet = now.saturating_sub(self.quiet_since);
+        match transport {
+            Transport::Datagrams => {
+                self.give_up(now, limits, recorder);
+                let patience = timeout.saturating_mul(PATIENCE.into());
+                let is_dead = self.lost_meanwhile >= PATIENCE || self.socket == Socket::Full;
+                if is_dead && quiet >= patience {
+                    return Err(Broken::no_progress(patience));
+                }
+            }
+            Transport::Stream => {
+                let Some(sent) = self.outstanding.oldest_sent() else {
+                    return Ok(());
+                };
+                if quiet >= timeout {
+                    return Err(Broken::no_progress(timeout));
+                }
+                if self.outstanding.is_overtaken() && now.saturating_sub(sent) >= timeout {
+                    return Err(Broken {
+                        kind: FailureKind::Unanswered,
+                        message: format!(
+                            "no reply to request {} within {}, though to later ones",
+                            self.outstanding.oldest() + 1,
+                            seconds(timeout)
+                        ),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What came after the last reply was due to be the end of the stream.
+    pub(crate) fn surplus(&mut self, bytes: &[u8]) -> Broken {
+        let number = match self.protocol.stream(bytes, self.outstanding.next()) {
+            Err(mismatch) => return Broken::mismatch(mismatch),
+            Ok(progress) => progress.answered,
+        };
+        number.map_or_else(
+            || Broken::mismatch(format_args!("{} bytes after the last reply", bytes.len())),
+            second_reply,
+        )
+    }
+}
+
+#[cold]
+fn second_reply(number: u64) -> Broken {
+    Broken::mismatch(format_args!("a second reply to request {}", number + 1))
+}

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a load generator must know of a protocol: how a request is written, and how a reply is verified.
+//!
+//! A protocol does no I/O and knows no time. It is handed buffers to write to and bytes that came, and says which request
+//! they answer. Sockets, schedules, what is in flight and what became of it are the library's.
+//!
+//! Requests are numbered from 0 on each connection, in the order in which they are sent: a request that was skipped has
+//! no number.
+
+use std::error::Error;
+
+/// A protocol with everything that is the same for all connections of a run: one value, shared by all threads.
+pub trait Protocol: Sync {
+    /// What is of one connection.
+    type Connection: Connection;
+
+    /// The state of a new connection.
+    ///
+    /// Of all connections of all runs, no two have the same `number`: what depends on it tells a reply of this connection
+    /// from one that was meant for another, or for an earlier run. Numbers are consecutive, from 0.
+    fn connection(&self, number: u64) -> Self::Connection;
+}
+
+/// What a protocol knows of one connection, or of one socket that exchanges datagrams with the server.
+///
+/// All of it is called for every request, and should allocate nothing.
+pub trait Connection: Send {
+    /// What can be wrong with a reply. Its text names the request, numbered from 1, and what was expected instead.
+    type Mismatch: Error + Send + 'static;
+
+    /// Appends request `seq` to `out`. Each is written once, in the order of their numbers.
+    fn write_request(&mut self, seq: u64, out: &mut Vec<u8>);
+
+    /// Verifies the next bytes of the stream of replies, which are never none.
+    ///
+    /// What is consumed has been verified as far as it went, and is not shown again: a large reply need not be kept. The
+    /// caller comes back with the rest of the bytes, if any, and then with those that come later.
+    ///
+    /// `sent` is the number of requests that were sent, so that those from 0 to `sent - 1` may be answered here. That
+    /// none is answered twice is the caller's business, unless replies come in order and carry no number.
+    fn stream(&mut self, bytes: &[u8], sent: u64) -> Result<Progress, Self::Mismatch>;
+
+    /// Verifies one datagram, and returns the number of the request that it answers.
+    ///
+    /// That is a number below `sent`, as in [`Connection::stream`]. Any of them may come: also one that was answered
+    /// before, or long ago.
+    fn datagram(&mut self, bytes: &[u8], sent: u64) -> Result<u64, Self::Mismatch>;
+
+    /// How many bytes of the stream are missing until so many more replies are whole, or a guess where only the reply
+    /// itself would tell; at least 1.
+    ///
+    /// This is what one call to the system receives at most, so that a client that shall receive one reply per call
+    /// does. A guess that is wrong costs calls, and nothing else.
+    fn reply_bytes(&self, replies: usize) -> usize;
+
+    /// Whether the server is expected to end the stream when the client has ended its side after the last reply.
+    fn server_ends_stream(&self) -> bool {
+        true
+    }
+}
+
+/// How far [`Connection::stream`] came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that were verified: all that there were, or those up to the end of a reply.
+    pub consumed: usize,
+    /// The request whose reply ended with the last of them, if one did.
+    pub answered: Option<u64>,
+}

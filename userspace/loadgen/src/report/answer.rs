@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a campaign found out, in words.
+
+use super::number::{count_of, grouped, percent, NOT_AVAILABLE};
+use crate::{
+    campaign::{Compared, Ratio, Searched},
+    stats::{
+        compare::{self, Side},
+        objective::Objectives,
+        search::{End, Verdict},
+        until_ci::Decision,
+    },
+};
+
+/// What the runs until the intervals were narrow enough came to; `None` if they were stopped.
+pub fn until_ci(decision: Decision, width: f64, runs: u64) -> Option<String> {
+    let (runs, width) = (count_of(runs, "run"), percent(width));
+    match decision {
+        Decision::GoOn => None,
+        Decision::Enough => Some(format!(
+            "after {runs}, the intervals of the median and of the rate are at most {width} wide"
+        )),
+        Decision::GaveUp => Some(format!(
+            "after {runs}, which are as many as were allowed, the intervals of the median and of the rate are not yet {width} wide"
+        )),
+    }
+}
+
+/// The rates that a search tried, and its answer.
+pub fn search(searched: &Searched, objectives: &Objectives) -> String {
+    let mut text = format!("{:>10} {:>5}  {objectives}", "asked/s", "runs");
+    for &(rate, verdict, runs) in &searched.tried {
+        let verdict = match verdict {
+            Verdict::Met => "met",
+            Verdict::Missed => "missed",
+            Verdict::Unknown => "runs are too short to tell",
+        };
+        text.push_str(&format!("\n{rate:>10} {runs:>5}  {verdict}"));
+    }
+    let Some(found) = searched.found else {
+        return text;
+    };
+    let answer = match (found.met, found.missed) {
+        (Some(met), Some(missed)) => format!(
+            "highest rate that keeps {objectives}: {}/s ({}/s does not)",
+            grouped(met),
+            grouped(missed)
+        ),
+        (Some(met), None) => format!("{objectives} is kept at {}/s", grouped(met)),
+        (None, Some(missed)) => format!("{objectives} is missed at {}/s", grouped(missed)),
+        (None, None) => format!("no rate is known to keep {objectives}"),
+    };
+    let end = match found.end {
+        End::Resolved => "",
+        End::MetAtMost => ", the highest rate that was to be tried",
+        End::MissedAtLeast => ", the lowest rate that was to be tried",
+        End::TooFewLatencies => "; runs at other rates are too short to tell: make them longer",
+        End::OutOfRuns => {
+            "; as many runs were made as are allowed, and more would tell more precisely"
+        }
+    };
+    format!("{text}\n\n{answer}{end}")
+}
+
+/// How two servers compare.
+pub fn comparison(compared: &Compared) -> String {
+    let mut text = format!(
+        "{:<16}{:>8}   {:<18}over {}",
+        "",
+        "A / B",
+        "95 % interval",
+        match compared.pairs {
+            1 => "1 pair of runs".to_owned(),
+            pairs => format!("{} pairs of runs", grouped(pairs)),
+        },
+    );
+    let alike = if compared.threshold > 0.0 {
+        format!("alike: within {}", percent(compared.threshold))
+    } else {
+        "alike".to_owned()
+    };
+    for (name, ratio, more_is_faster) in [
+        ("rate", &compared.rate, true),
+        ("median latency", &compared.median, false),
+        ("p99 latency", &compared.p99, false),
+    ] {
+        let verdict = match ratio.verdict {
+            compare::Verdict::Higher(side) => match (side, more_is_faster) {
+                (Side::A, true) | (Side::B, false) => "A is faster",
+                (Side::B, true) | (Side::A, false) => "B is faster",
+            },
+            compare::Verdict::Alike => alike.as_str(),
+            compare::Verdict::Untold => "cannot be told",
+        };
+        let [value, interval] = cells(ratio);
+        text.push_str(&format!("\n{name:<16}{value:>8}   {interval:<18}{verdict}"));
+    }
+    text
+}
+
+/// A ratio and its interval.
+fn cells(ratio: &Ratio) -> [String; 2] {
+    let Some(estimate) = ratio.estimate else {
+        return [NOT_AVAILABLE, NOT_AVAILABLE].map(str::to_owned);
+    };
+    let interval = estimate.interval.map_or_else(
+        || NOT_AVAILABLE.to_owned(),
+        |interval| format!("{:.3} to {:.3}", interval.lo, interval.hi),
+    );
+    [format!("{:.3}", estimate.value), interval]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::{
+        bootstrap::{Estimate, Interval},
+        search::Found,
+    };
+
+    fn objectives() -> Objectives {
+        "p99<50us".parse().unwrap()
+    }
+
+    fn searched(found: Option<Found>) -> Searched {
+        Searched {
+            found,
+            tried: vec![
+                (1_000, Verdict::Met, 1),
+                (64_000, Verdict::Unknown, 3),
+                (128_000, Verdict::Missed, 2),
+            ],
+        }
+    }
+
+    #[test]
+    fn a_search_tells_what_it_tried_and_found() {
+        let found = Found {
+            met: Some(81_000),
+            missed: Some(82_600),
+            end: End::Resolved,
+        };
+        let expected = "   asked/s  runs  p99<50us
+      1000     1  met
+     64000     3  runs are too short to tell
+    128000     2  missed
+
+highest rate that keeps p99<50us: 81,000/s (82,600/s does not)";
+        assert_eq!(search(&searched(Some(found)), &objectives()), expected);
+    }
+
+    #[test]
+    fn a_search_that_was_stopped_has_no_answer() {
+        assert_eq!(search(&searched(None), &objectives()).lines().count(), 4);
+    }
+
+    #[test]
+    fn a_search_that_found_no_end_says_why() {
+        let answer = |met, missed, end| {
+            let text = search(&searched(Some(Found { met, missed, end })), &objectives());
+            text.lines().last().unwrap().to_owned()
+        };
+        for (met, missed, end, text) in [
+            (
+                Some(7_000),
+                None,
+                End::MetAtMost,
+                "p99<50us is kept at 7,000/s, the highest rate that was to be tried",
+            ),
+            (
+                None,
+                Some(1),
+                End::MissedAtLeast,
+                "p99<50us is missed at 1/s, the lowest rate that was to be tried",
+            ),
+            (
+                None,
+                None,
+                End::TooFewLatencies,
+                "no rate is known to keep p99<50us; runs at other rates are too short to tell: make them longer",
+            ),
+            (
+                Some(1),
+                Some(2_000),
+                End::OutOfRuns,
+                "highest rate that keeps p99<50us: 1/s (2,000/s does not); \
+                 as many runs were made as are allowed, and more would tell more precisely",
+            ),
+        ] {
+            assert_eq!(answer(met, missed, end), text);
+        }
+    }
+
+    #[test]
+    fn a_comparison_names_the_faster_one_only_if_it_can() {
+        let ratio = |value, lo, hi, verdict| Ratio {
+            estimate: Some(Estimate {
+                value,
+                interval: Some(Interval { lo, hi }),
+            }),
+            verdict,
+        };
+        let compared = Compared {
+            pairs: 20,
+            threshold: 0.01,
+            rate: ratio(1.0532, 1.041, 1.0664, compare::Verdict::Higher(Side::A)),
+            median: ratio(0.95, 0.94, 0.96, compare::Verdict::Higher(Side::B)),
+            p99: ratio(1.0, 0.8, 1.2, compare::Verdict::Untold),
+        };
+        let expected = "                   A / B   95 % interval     over 20 pairs of runs
+rate               1.053   1.041 to 1.066    A is faster
+median latency     0.950   0.940 to 0.960    A is faster
+p99 latency        1.000   0.800 to 1.200    cannot be told";
+        assert_eq!(comparison(&compared), expected);
+
+        let few = Compared {
+            pairs: 1,
+            rate: ratio(1.0, 0.999, 1.001, compare::Verdict::Alike),
+            median: Ratio {
+                estimate: Some(Estimate {
+                    value: 1.5,
+                    interval: None,
+                }),
+                verdict: compare::Verdict::Untold,
+            },
+            p99: Ratio {
+                estimate: None,
+                verdict: compare::Verdict::Untold,
+            },
+            ..compared
+        };
+        let expected = "                   A / B   95 % interval     over 1 pair of runs
+rate               1.000   0.999 to 1.001    alike: within 1.0 %
+median latency     1.500   n/a               cannot be told
+p99 latency          n/a   n/a               cannot be told";
+        assert_eq!(comparison(&few), expected);
+    }
+
+    #[test]
+    fn runs_until_intervals_are_narrow_say_whether_they_are() {
+        let text = |decision| until_ci(decision, 0.02, 17);
+        assert_eq!(text(Decision::GoOn), None);
+        assert!(text(Decision::Enough)
+            .unwrap()
+            .starts_with("after 17 runs, the intervals"));
+        assert!(text(Decision::GaveUp)
+            .unwrap()
+            .ends_with("are not yet 2.0 % wide"));
+    }
+}

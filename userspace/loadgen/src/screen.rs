@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The terminal while a campaign goes on: progress, or the live view, below what was printed.
+//!
+//! It is on standard error and only there if that is a terminal: a log is not to be full of it, and a row for each run tells
+//! there how far things are. A thread of its own looks at what the threads of a run tell, a few times a second.
+
+use std::{
+    io,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::{
+    clock,
+    engine::Nanos,
+    pulse::Pulses,
+    report::{live::Live, progress::Progress, Subject},
+};
+
+/// How often it is refreshed.
+const REFRESH: Duration = Duration::from_millis(250);
+
+/// A run that is over sooner has no progress to be seen.
+const SHORT: Nanos = 1_000_000_000;
+
+/// What is shown while a campaign goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// A line: how far it is, the time left, and the rate.
+    Progress,
+    /// Several lines: also the latencies of the last second, and what goes wrong.
+    Live,
+}
+
+/// The lower end of the terminal, until it is dropped.
+#[derive(Debug)]
+pub struct Screen {
+    shared: Arc<Shared>,
+    painter: Option<thread::JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    bar: ProgressBar,
+    state: Mutex<State>,
+    ends: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    shown: Shown,
+    began: Nanos,
+    pulses: Option<Arc<Pulses>>,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum Shown {
+    Progress(Progress),
+    Live(Live),
+}
+
+impl Screen {
+    /// Begins to show a campaign.
+    ///
+    /// # Errors
+    ///
+    /// There is no thread for it.
+    pub fn begin(view: View, subject: &Subject) -> io::Result<Self> {
+        Self::on(ProgressDrawTarget::stderr(), view, subject)
+    }
+
+    fn on(target: ProgressDrawTarget, view: View, subject: &Subject) -> io::Result<Self> {
+        let bar = ProgressBar::with_draw_target(None, target);
+        // The message is all there is; without it, nothing is drawn.
+        bar.set_style(
+            ProgressStyle::with_template("{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
+        let now = clock::now();
+        let shown = match view {
+            View::Progress => Shown::Progress(Progress::new(&subject.load, now)),
+            View::Live => Shown::Live(Live::new(subject, now)),
+        };
+        let shared = Arc::new(Shared {
+            bar,
+            state: Mutex::new(State {
+                shown,
+                began: now,
+                pulses: None,
+                ended: false,
+            }),
+            ends: Condvar::new(),
+        });
+        // Where nobody sees it, nobody needs to draw it.
+        let painter = (!shared.bar.is_hidden())
+            .then(|| {
+                let shared = Arc::clone(&shared);
+                thread::Builder::new()
+                    .name("screen".to_owned())
+                    .spawn(move || shared.paint())
+            })
+            .transpose()?;
+        Ok(Self { shared, painter })
+    }
+
+    /// Whether anybody sees it, so that threads are to tell what they do.
+    pub fn is_seen(&self) -> bool {
+        self.painter.is_some()
+    }
+
+    /// The run with this number, from 1, begins now, and its threads tell what they do. As things are, it is one of so many.
+    pub fn begin_run(&self, number: u64, of: Option<u64>, pulses: Arc<Pulses>) {
+        let now = clock::now();
+        let mut state = self.shared.lock();
+        match &mut state.shown {
+            Shown::Progress(progress) => progress.begin(now, number, of),
+            Shown::Live(live) => live.begin(now, number, of),
+        }
+        state.pulses = Some(pulses);
+    }
+
+    /// Does something that prints, and keeps out of its way meanwhile.
+    pub fn print<T>(&self, prints: impl FnOnce() -> T) -> T {
+        self.shared.bar.suspend(prints)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.shared.lock().ended = true;
+        self.shared.ends.notify_all();
+        if let Some(painter) = self.painter.take() {
+            // It has nothing to say but that it panicked, and then the picture is all that is missing.
+            let _ = painter.join();
+        }
+        self.shared.bar.finish_and_clear();
+    }
+}
+
+impl Shared {
+    /// Draws until the end.
+    fn paint(&self) {
+        let mut state = self.lock();
+        loop {
+            let timeout = self
+                .ends
+                .wait_timeout_while(state, REFRESH, |state| !state.ended);
+            state = timeout.unwrap_or_else(PoisonError::into_inner).0;
+            if state.ended {
+                return;
+            }
+            let text = state.look(clock::now());
+            if let Some(text) = text {
+                self.bar.set_message(text);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done by a panic that would matter here.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Looks at what the threads tell; `None` if it is not worth to be seen yet.
+    fn look(&mut self, now: Nanos) -> Option<String> {
+        let look = self.pulses.as_ref()?.look();
+        match &mut self.shown {
+            Shown::Progress(progress) => {
+                progress.tell(look);
+                (now.saturating_sub(self.began) >= SHORT).then(|| progress.line(now))
+            }
+            Shown::Live(live) => {
+                live.tell(now, look);
+                Some(live.lines(now).join("\n"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{report::tests::closed, result::Distribution, Ledger};
+    use indicatif::InMemoryTerm;
+
+    fn pulses(sent: u64) -> Arc<Pulses> {
+        let pulses = Pulses::new(1);
+        let ledger = Ledger {
+            scheduled: sent,
+            sent,
+            answered: sent,
+            ..Ledger::default()
+        };
+        let at = clock::now();
+        if let Some(pulse) = pulses.thread(0) {
+            pulse.publish(at, &ledger, &Ledger::default(), &Distribution::default());
+        }
+        Arc::new(pulses)
+    }
+
+    fn screen(view: View) -> (Screen, InMemoryTerm) {
+        let terminal = InMemoryTerm::new(20, 80);
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
+        (Screen::on(target, view, &closed()).unwrap(), terminal)
+    }
+
+    /// Looks until something is there.
+    fn seen(terminal: &InMemoryTerm, text: &str) -> String {
+        loop {
+            let contents = terminal.contents();
+            if contents.contains(text) {
+                return contents;
+            }
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn the_live_view_is_replaced_in_place_and_gone_at_the_end() {
+        let (screen, terminal) = screen(View::Live);
+        screen.begin_run(1, Some(2), pulses(1_000));
+        let first = seen(&terminal, "1,000");
+        assert_eq!(first.lines().count(), 8, "{first}");
+        screen.begin_run(2, Some(2), pulses(2_000));
+        let second = seen(&terminal, "2,000");
+        assert!(
+            second.contains("run 2 of 2") && !second.contains("run 1 of 2"),
+            "{second}"
+        );
+        assert_eq!(second.lines().count(), 8, "{second}");
+        drop(screen);
+        assert_eq!(terminal.contents(), "");
+    }
+
+    #[test]
+    fn what_is_printed_meanwhile_stays_above() {
+        let (screen, terminal) = screen(View::Live);
+        screen.begin_run(1, None, pulses(1_000));
+        seen(&terminal, "1,000");
+        use indicatif::TermLike;
+        screen.print(|| terminal.write_line("a row").unwrap());
+        assert!(seen(&terminal, "1,000").starts_with("a row\nrpctest"));
+        drop(screen);
+        assert_eq!(terminal.contents(), "a row");
+    }
+
+    #[test]
+    fn progress_is_a_line() {
+        let (screen, terminal) = screen(View::Progress);
+        screen.begin_run(3, Some(4), pulses(2_000));
+        let line = seen(&terminal, "run 3 of 4, 62 %");
+        assert_eq!(line.lines().count(), 1);
+    }
+
+    #[test]
+    fn short_runs_have_no_progress() {
+        let mut state = State {
+            shown: Shown::Progress(Progress::new(&closed().load, 0)),
+            began: 0,
+            pulses: None,
+            ended: false,
+        };
+        assert_eq!(state.look(SHORT), None);
+        state.pulses = Some(pulses(0));
+        assert_eq!(state.look(SHORT - 1), None);
+        assert!(state.look(SHORT).is_some());
+    }
+
+    #[test]
+    fn where_nobody_sees_it_nothing_is_drawn() {
+        let screen = Screen::on(ProgressDrawTarget::hidden(), View::Live, &closed()).unwrap();
+        assert!(!screen.is_seen());
+        screen.begin_run(1, None, pulses(1));
+        assert_eq!(screen.print(|| 7), 7);
+    }
+}

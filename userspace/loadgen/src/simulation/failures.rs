@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+use std::io::ErrorKind;
+
+use super::*;
+use crate::{engine::simulated::Action, result::FailureKind};
+use Transport::{Datagrams, Stream};
+
+/// The one failure of a run: its connection, time, kind and text.
+#[track_caller]
+fn only_failure(result: &RunResult) -> (usize, Nanos, FailureKind, &str) {
+    let [failure] = result.failures.as_slice() else {
+        panic!("{:?}", result.failures);
+    };
+    (
+        failure.connection,
+        failure.at_ns,
+        failure.kind,
+        &failure.message,
+    )
+}
+
+/// Everything is answered after a millisecond, but this request of every connection.
+fn but(number: u64, fate: Fate) -> impl FnMut(Arrival) -> Fate {
+    move |request| {
+        if request.number == number {
+            fate.clone()
+        } else {
+            Fate::reply(MS)
+        }
+    }
+}
+
+/// Of 100 requests, 11 were sent and 10 answered, when the run was stopped.
+const ELEVENTH_LOST: Ledger = Ledger {
+    scheduled: 100,
+    sent: 11,
+    skipped: 89,
+    answered: 10,
+    late: 0,
+    lost: 1,
+    duplicated: 0,
+    reordered: 0,
+    mismatched: 0,
+};
+
+#[test]
+fn a_reset_ends_the_run_and_all_is_accounted_for() {
+    let reset = Fate::lost().and(2 * MS, Action::Break(ErrorKind::ConnectionReset));
+    for transport in [Stream, Datagrams] {
+        let result = simulate(&load(transport), but(10, reset.clone())).result;
+        assert_eq!(result.ledger, ELEVENTH_LOST);
+        let (connection, at, kind, message) = only_failure(&result);
+        assert_eq!((connection, at, kind), (0, 12 * MS, FailureKind::System));
+        assert_eq!(message, "connection reset");
+    }
+}
+
+#[test]
+fn an_early_end_of_the_stream_is_told() {
+    let close = Fate::lost().and(2 * MS, Action::Close);
+    let result = simulate(&load(Stream), but(10, close)).result;
+    assert_eq!(result.ledger, ELEVENTH_LOST);
+    let (_, at, kind, message) = only_failure(&result);
+    assert_eq!((at, kind), (12 * MS, FailureKind::ClosedEarly));
+    assert_eq!(message, "closed by the server before the last reply");
+}
+
+#[test]
+fn wrong_bytes_end_the_run_and_are_counted() {
+    for transport in [Stream, Datagrams] {
+        let wrong = Fate::lost().and(MS, Action::Send(vec![0xff; BYTES]));
+        let result = simulate(&load(transport), but(10, wrong)).result;
+        let expected = Ledger {
+            mismatched: 1,
+            ..ELEVENTH_LOST
+        };
+        assert_eq!(result.ledger, expected);
+        let (_, at, kind, message) = only_failure(&result);
+        assert_eq!((at, kind), (11 * MS, FailureKind::Mismatch));
+        assert!(message.contains("255, 255"), "{message}");
+    }
+    // Garbage of another length.
+    let garbage = Fate::lost().and(MS, Action::Send(vec![1, 2, 3]));
+    let result = simulate(&load(Datagrams), but(10, garbage.clone())).result;
+    assert_eq!(result.ledger.mismatched, 1);
+    // In a stream, it may be the beginning of a reply that never comes.
+    let result = simulate(&load(Stream), but(10, garbage)).result;
+    assert_eq!(result.ledger, ELEVENTH_LOST);
+    assert_eq!(only_failure(&result).2, FailureKind::NoProgress);
+}
+
+#[test]
+fn a_second_reply_on_a_stream_is_a_mismatch() {
+    let mut load = load(Stream);
+    load.in_flight = 2;
+    let twice = Fate::reply(MS).and(MS, Action::Reply);
+    let result = simulate(&load, but(10, twice)).result;
+    let (.., kind, message) = only_failure(&result);
+    assert_eq!(kind, FailureKind::Mismatch);
+    assert_eq!(message, "a second reply to request 11");
+    assert_eq!((result.ledger.mismatched, result.ledger.duplicated), (1, 1));
+}
+
+#[test]
+fn what_comes_after_the_last_reply_is_a_mismatch() {
+    for bytes in [vec![9; BYTES], vec![9], 99_u64.to_be_bytes().to_vec()] {
+        let surplus = Fate::reply(MS).and(MS, Action::Send(bytes));
+        let result = simulate(&load(Stream), but(99, surplus)).result;
+        assert_eq!(
+            result.ledger,
+            Ledger {
+                mismatched: 1,
+                ..all_answered(100)
+            }
+        );
+        assert_eq!(only_failure(&result).2, FailureKind::Mismatch);
+        assert!(!result.is_clean());
+    }
+}
+
+#[test]
+fn a_stream_that_the_server_does_not_end_is_told() {
+    let change = |knobs: &mut Knobs| knobs.closes = false;
+    let result = simulate_with(&load(Stream), change, |_| Fate::reply(MS)).result;
+    assert_eq!(result.ledger, all_answered(100));
+    let (_, at, kind, message) = only_failure(&result);
+    assert_eq!((at, kind), (100 * MS + S, FailureKind::NotClosed));
+    assert_eq!(
+        message,
+        "not closed by the server within 1 s of the client's end of stream"
+    );
+    // The wait for it is no part of the run.
+    assert_eq!(result.elapsed_ns, 100 * MS);
+}
+
+#[test]
+fn a_silent_server_ends_the_run() {
+    let mut load = load(Stream);
+    load.in_flight = 3;
+    let result = simulate(&load, |request| {
+        if request.number < 5 {
+            Fate::reply(MS)
+        } else {
+            Fate::lost()
+        }
+    })
+    .result;
+    let (_, at, kind, message) = only_failure(&result);
+    assert_eq!(
+        (kind, message),
+        (FailureKind::NoProgress, "no progress for 1 s")
+    );
+    // Noticed at the next look, which is taken eight times in that time.
+    assert!((2 * MS + S..=2 * MS + S + S / 8).contains(&at), "{at}");
+    assert_eq!((result.ledger.answered, result.ledger.lost), (5, 3));
+}
+
+#[test]
+fn a_slow_request_at_a_low_rate_is_no_silence() {
+    let mut load = load(Stream);
+    load.pace = open(0.2, Arrivals::Fixed);
+    load.in_flight = 10;
+    load.extent = Extent::Count(5);
+    let result = simulate(&load, |_| Fate::reply(900 * MS)).result;
+    assert!(result.is_clean(), "{:?}", result.failures);
+}
+
+#[test]
+fn a_request_that_is_passed_over_is_told() {
+    // All others are answered, so that there is progress all the time.
+    let mut load = load(Stream);
+    load.in_flight = 2;
+    load.extent = Extent::Count(1_000_000);
+    let result = simulate(&load, but(10, Fate::lost())).result;
+    let (.., kind, message) = only_failure(&result);
+    assert_eq!(kind, FailureKind::Unanswered);
+    assert_eq!(
+        message,
+        "no reply to request 11 within 1 s, though to later ones"
+    );
+    assert_eq!(result.ledger.lost, 1 + 1);
+}
+
+#[test]
+fn other_connections_still_receive_what_is_due() {
+    let mut load = load(Stream);
+    load.connections = 3;
+    load.in_flight = 5;
+    // They are slower than the one that is reset.
+    let result = simulate(&load, |request| {
+        match (request.connection, request.number) {
+            (1, 0) => Fate::lost().and(MS, Action::Break(ErrorKind::ConnectionReset)),
+            (1, _) => Fate::lost(),
+            _ => Fate::reply(10 * MS),
+        }
+    })
+    .result;
+    assert_eq!(only_failure(&result).0, 1);
+    let expected = Ledger {
+        scheduled: 300,
+        sent: 15,
+        skipped: 285,
+        answered: 10,
+        lost: 5,
+        ..Ledger::default()
+    };
+    assert_eq!(result.ledger, expected);
+}
+
+#[test]
+fn what_was_never_sent_is_skipped_and_not_lost() {
+    // The socket is full when the connection breaks, with two in the batch that the system did not take.
+    let mut load = load(Stream);
+    load.in_flight = 4;
+    load.batch = 2;
+    let change = |knobs: &mut Knobs| knobs.blocked = (START + 9 * MS, START + 90 * MS);
+    let Report { result, sends } = simulate_with(&load, change, |request| match request.number {
+        8 => Fate::reply(10 * MS),
+        9 => Fate::lost().and(12 * MS, Action::Break(ErrorKind::ConnectionReset)),
+        number => Fate::reply((number / 2 % 2 + 1) * MS),
+    });
+    assert_eq!(only_failure(&result).2, FailureKind::System);
+    // That two were kept by the engine is what makes this test one.
+    assert_eq!(sends.iter().sum::<usize>() as u64, result.ledger.sent + 2);
+    assert_eq!(result.ledger.lost, 1);
+}
+
+#[test]
+fn an_engine_that_fails_ends_the_run() {
+    let mut load = load(Stream);
+    load.connections = 2;
+    load.in_flight = 2;
+    let change = |knobs: &mut Knobs| knobs.breaks_at = START + 10 * MS;
+    let result = simulate_with(&load, change, |_| Fate::reply(3 * MS)).result;
+    assert_eq!(only_failure(&result).2, FailureKind::System);
+    // Four at 0, 3, 6 and 9 ms, and after the first reply at 12 ms.
+    let expected = Ledger {
+        scheduled: 200,
+        sent: 17,
+        skipped: 183,
+        answered: 13,
+        lost: 4,
+        ..Ledger::default()
+    };
+    assert_eq!(result.ledger, expected);
+}

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! TCP connections and UDP sockets to the server.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+    time::Duration,
+};
+
+use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::{
+    load::Transport,
+    target::{ConnectError, Peer},
+};
+
+/// How long a receive looks at the network device itself, in microseconds: what the kernel's documentation recommends.
+const BUSY_POLL_US: u32 = 50;
+
+/// Descriptors that are needed besides those of connections.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// How sockets are opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SocketOptions {
+    /// How long a connection may take to be established.
+    pub timeout: Duration,
+    /// The local address, if it is not left to the system.
+    pub bind: Option<IpAddr>,
+    /// Whether receives shall look at the network device (`SO_BUSY_POLL`).
+    pub busy_poll: bool,
+}
+
+/// Sockets that are connected to the server.
+#[derive(Debug)]
+pub struct Sockets {
+    /// TCP connections, or UDP sockets that hear nobody else.
+    pub sockets: Vec<OwnedFd>,
+    /// Why the system refused `SO_BUSY_POLL`, if it did: as a rule, because that takes CAP_NET_ADMIN.
+    pub busy_poll_refused: Option<io::Error>,
+}
+
+impl Peer {
+    /// Opens so many connections, without Nagle's algorithm, or sockets for datagrams.
+    ///
+    /// Of several addresses, the first is taken that accepts a connection; for datagrams, the first to which the system
+    /// has a route, as nothing tells whether somebody is there.
+    ///
+    /// # Errors
+    ///
+    /// No address could be connected to, in the time that it may take.
+    pub fn open(
+        &mut self,
+        transport: Transport,
+        count: usize,
+        options: &SocketOptions,
+    ) -> Result<Sockets, ConnectError> {
+        allow_descriptors(count as u64 + OTHER_DESCRIPTORS);
+        let mut busy_poll_refused = None;
+        let sockets = (0..count).map(|_| {
+            self.first_that(|address| {
+                let socket = open(transport, address, options)?;
+                if options.busy_poll {
+                    busy_poll_refused = socket.set_busy_poll(BUSY_POLL_US).err();
+                }
+                Ok(socket.into())
+            })
+        });
+        Ok(Sockets {
+            sockets: sockets.collect::<Result<_, _>>()?,
+            busy_poll_refused,
+        })
+    }
+}
+
+/// Raises the limit of descriptors if it is too low and the system lets us. If not, opening sockets will tell.
+fn allow_descriptors(needed: u64) {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_some_and(|current| current < needed) {
+        let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
+        let _ = setrlimit(
+            Resource::Nofile,
+            Rlimit {
+                current: Some(raised),
+                maximum,
+            },
+        );
+    }
+}
+
+fn open(transport: Transport, address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
+    let (kind, protocol) = match transport {
+        Transport::Stream => (Type::STREAM, Protocol::TCP),
+        Transport::Datagrams => (Type::DGRAM, Protocol::UDP),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if let Some(local) = options.bind {
+        if local.is_ipv4() != address.is_ipv4() {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrNotAvailable,
+                "the address to bind to is of the other IP version",
+            ));
+        }
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+    }
+    match transport {
+        Transport::Stream => {
+            connect(&socket, address, options.timeout)?;
+            socket.set_tcp_nodelay(true)?;
+        }
+        Transport::Datagrams => socket.connect(&address.into())?,
+    }
+    if is_self_connected(&socket)? {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(socket)
+}
+
+fn connect(socket: &Socket, address: SocketAddr, timeout: Duration) -> io::Result<()> {
+    let connected = socket.connect_timeout(&address.into(), timeout);
+    connected.map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => io::Error::new(error.kind(), "connection timed out"),
+        _ => error,
+    })
+}
+
+/// Whether the socket is connected to itself, and so is a perfect echo server.
+///
+/// If nobody listens on a local port, and the system happens to choose that very port for the client, TCP's simultaneous
+/// open succeeds. ksf's usual port, 60007, is among those that Linux chooses from. A UDP socket needs no more than that.
+fn is_self_connected(socket: &Socket) -> io::Result<bool> {
+    Ok(socket.local_addr()?.as_socket() == socket.peer_addr()?.as_socket())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Target;
+    use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+
+    const OPTIONS: SocketOptions = SocketOptions {
+        timeout: Duration::from_secs(10),
+        bind: None,
+        busy_poll: false,
+    };
+
+    fn peer(address: SocketAddr) -> Peer {
+        let target = Target::parse(&address.to_string(), 7).unwrap();
+        target.resolve().unwrap()
+    }
+
+    #[test]
+    fn a_connection_has_no_nagle() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = peer(listener.local_addr().unwrap());
+        let sockets = peer.open(Transport::Stream, 2, &OPTIONS).unwrap().sockets;
+        assert_eq!(sockets.len(), 2);
+        for socket in sockets {
+            assert!(TcpStream::from(socket).nodelay().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_address() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let error = peer(address)
+            .open(Transport::Stream, 1, &OPTIONS)
+            .unwrap_err();
+        assert_eq!(
+            (error.address, error.error.kind()),
+            (address, io::ErrorKind::ConnectionRefused)
+        );
+    }
+
+    #[test]
+    fn datagrams_are_heard_from_the_server_only() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut peer = peer(server.local_addr().unwrap());
+        let socket = peer
+            .open(Transport::Datagrams, 1, &OPTIONS)
+            .unwrap()
+            .sockets;
+        let socket = UdpSocket::from(socket.into_iter().next().unwrap());
+        let stranger = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let client = socket.local_addr().unwrap();
+        stranger.send_to(b"stranger", client).unwrap();
+        server.send_to(b"server", client).unwrap();
+        let mut buffer = [0; 16];
+        let received = socket.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[..received], *b"server");
+    }
+
+    #[test]
+    fn the_local_address_can_be_chosen() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = UdpSocket::bind(listener.local_addr().unwrap()).unwrap();
+        let mut peer = peer(server.local_addr().unwrap());
+        let local = Ipv4Addr::new(127, 3, 2, 1).into();
+        let options = SocketOptions {
+            bind: Some(local),
+            ..OPTIONS
+        };
+        for transport in [Transport::Stream, Transport::Datagrams] {
+            let sockets = peer.open(transport, 1, &options).unwrap().sockets;
+            let socket = Socket::from(sockets.into_iter().next().unwrap());
+            let address = socket.local_addr().unwrap().as_socket().unwrap();
+            assert_eq!(address.ip(), local);
+        }
+        let other = SocketOptions {
+            bind: Some("::1".parse().unwrap()),
+            ..OPTIONS
+        };
+        let error = peer.open(Transport::Stream, 1, &other).unwrap_err();
+        assert!(error.to_string().contains("other IP version"), "{error}");
+    }
+
+    #[test]
+    fn a_socket_that_is_its_own_peer_is_recognised() {
+        let itself = |kind| {
+            let socket = Socket::new(Domain::IPV4, kind, None).unwrap();
+            let any: SocketAddr = (Ipv4Addr::LOCALHOST, 0).into();
+            socket.bind(&any.into()).unwrap();
+            socket.connect(&socket.local_addr().unwrap()).unwrap();
+            socket
+        };
+        assert!(is_self_connected(&itself(Type::STREAM)).unwrap());
+        assert!(is_self_connected(&itself(Type::DGRAM)).unwrap());
+    }
+}

@@ -1,0 +1,612 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One thread of a run: its connections, from the first request to the end of the stream.
+//!
+//! Nothing here allocates, locks or writes to memory that others use for a request; and for each request and its reply
+//! the clock is read twice, once before the call that sends and once after the one that receives.
+
+use std::{cmp::Reverse, collections::BinaryHeap, io, sync::Arc};
+
+use crate::{
+    clock,
+    course::Course,
+    engine::{Engine, Event, Nanos, Requests, Sent, Wait},
+    link::{seconds, Broken, Limits, Link, Socket},
+    load::{Extent, Load, Pace, Transport},
+    protocol::Connection,
+    pulse::Pulse,
+    recorder::Recorder,
+    result::{Failure, FailureKind},
+    schedule::Schedule,
+};
+
+/// A thread that is behind skips so many requests before it looks for replies.
+const SKIPS_AT_ONCE: usize = 256;
+
+/// One thread's connections, and what it does with them.
+pub(crate) struct Worker<'a, C, E> {
+    load: &'a Load,
+    is_open_loop: bool,
+    course: &'a Course,
+    engine: E,
+    links: Vec<Link<C>>,
+    /// The place of the first of them among all of the run.
+    first: usize,
+    start: Nanos,
+    limits: Limits,
+    /// When no more requests are due.
+    until: Nanos,
+    /// In open loop, when each connection has its next request due, or its end. The earliest is the first.
+    agenda: BinaryHeap<Reverse<(Nanos, usize)>>,
+    /// Requests that wait for their reply, on all connections.
+    waiting: usize,
+    /// Requests that were due and wait for their socket, on all connections.
+    held: usize,
+    /// Whether a connection has failed, of this thread or another: nothing is due any more.
+    stopping: bool,
+    next_check: Nanos,
+    requests: Requests,
+    recorder: Recorder,
+    failures: Vec<Failure>,
+    /// The processor time of this thread at the end of the warm-up.
+    cpu_start: Option<Nanos>,
+}
+
+/// What one call to the engine brought.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    at: Nanos,
+    /// Whether there was nothing.
+    idle: bool,
+    /// Whether the next event is of the same call.
+    more: bool,
+}
+
+/// What a worker leaves.
+pub(crate) struct Finished {
+    pub(crate) recorder: Recorder,
+    /// Those of the exchange.
+    pub(crate) failures: Vec<Failure>,
+    /// That of the end, after an exchange without failures.
+    pub(crate) at_end: Option<Failure>,
+    pub(crate) connections: usize,
+    pub(crate) ended: Nanos,
+    pub(crate) cpu_ns: Nanos,
+}
+
+impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
+    /// A worker whose connections are the run's from `first` on, and the engine's in the same order.
+    pub(crate) fn new(
+        load: &'a Load,
+        course: &'a Course,
+        engine: E,
+        protocols: impl IntoIterator<Item = C>,
+        first: usize,
+    ) -> Self {
+        let links: Vec<_> = protocols
+            .into_iter()
+            .map(|protocol| Link::new(protocol, load))
+            .collect();
+        Self {
+            load,
+            is_open_loop: load.is_open_loop(),
+            course,
+            engine,
+            first,
+            start: 0,
+            limits: Limits {
+                measure_from: 0,
+                timeout: load.timeout_ns,
+            },
+            until: Nanos::MAX,
+            agenda: BinaryHeap::with_capacity(links.len()),
+            links,
+            waiting: 0,
+            held: 0,
+            stopping: false,
+            next_check: 0,
+            requests: Requests::with_capacity(4096, load.batch),
+            recorder: Recorder::new(load.is_open_loop(), load.interval_ns),
+            failures: Vec::new(),
+            cpu_start: None,
+        }
+    }
+
+    /// Tells here what it does, while it does it.
+    pub(crate) fn watch(&mut self, pulse: Arc<Pulse>) {
+        self.recorder.watch(pulse);
+    }
+
+    /// Sends all requests and receives all replies of a run that began at `start`; and then, if nothing failed in any
+    /// thread, ends the streams.
+    pub(crate) fn run(mut self, start: Nanos) -> Finished {
+        self.begin(start);
+        self.course.enter(self.engine.now());
+        self.exchange();
+        let ended = self.engine.now();
+        self.course.leave(ended);
+        let cpu_ns = self
+            .cpu_start
+            .map_or(0, |start| clock::thread_cpu_time().saturating_sub(start));
+        let ends = self.course.wait_for_end() && self.load.transport == Transport::Stream;
+        let at_end = if ends { self.close().err() } else { None };
+        Finished {
+            recorder: self.recorder,
+            failures: self.failures,
+            at_end,
+            connections: self.links.len(),
+            ended,
+            cpu_ns,
+        }
+    }
+
+    /// Sets everything that depends on when the run began.
+    fn begin(&mut self, start: Nanos) {
+        let load = self.load;
+        self.start = start;
+        self.limits.measure_from = start.saturating_add(load.warmup_ns);
+        if let Extent::Duration(duration) = load.extent {
+            self.until = self.limits.measure_from.saturating_add(duration);
+        }
+        self.recorder.begin(self.limits.measure_from);
+        if load.warmup_ns == 0 {
+            self.cpu_start = Some(clock::thread_cpu_time());
+        }
+        if let Pace::Open { rate, arrivals } = load.pace {
+            for (place, link) in self.links.iter_mut().enumerate() {
+                let number = self.first + place;
+                let schedule =
+                    Schedule::new(rate, arrivals, number, load.connections, start, load.seed);
+                self.agenda
+                    .push(Reverse((schedule.next().min(self.until), place)));
+                link.schedule = Some(schedule);
+            }
+        }
+    }
+
+    fn exchange(&mut self) {
+        let mut now = self.start;
+        let mut more = false;
+        self.next_check = now.saturating_add(self.load.tick());
+        if !self.is_open_loop {
+            for place in 0..self.links.len() {
+                self.go_on(place, now);
+            }
+        }
+        loop {
+            if !self.stopping && self.course.has_failed() {
+                self.stop();
+            }
+            if self.is_open_loop && !more {
+                self.dispatch(now);
+            }
+            if self.waiting == 0 && self.held == 0 && self.agenda.is_empty() {
+                break;
+            }
+            now = match self.turn(self.next_wait(now)) {
+                Ok(turn) => {
+                    more = turn.more;
+                    turn.at
+                }
+                Err(error) => return self.fail_all(now, &error),
+            };
+            if now >= self.next_check {
+                self.check(now);
+                self.next_check = now.saturating_add(self.load.tick());
+            }
+        }
+        if self.load.transport == Transport::Datagrams {
+            self.drain(now);
+        }
+    }
+
+    #[inline(always)]
+    fn next_wait(&self, now: Nanos) -> Wait {
+        if !self.is_open_loop {
+            return Wait::Tick;
+        }
+        match self.agenda.peek() {
+            Some(&Reverse((due, _))) if due <= now => Wait::No,
+            Some(&Reverse((due, _))) => Wait::Until(due.min(self.next_check)),
+            None => Wait::Tick,
+        }
+    }
+
+    /// Waits for something and does what follows from it.
+    #[inline(always)]
+    fn turn(&mut self, wait: Wait) -> io::Result<Turn> {
+        let mut is_part = false;
+        let at = match self.engine.poll(wait)? {
+            Event::Received {
+                connection,
+                bytes,
+                at,
+                more,
+            } => {
+                let link = &mut self.links[connection];
+                let waited = link.outstanding.waiting();
+                let in_window = at >= self.limits.measure_from && self.course.all_are_active();
+                let verified = link.receive(
+                    self.load.transport,
+                    bytes,
+                    at,
+                    self.limits,
+                    &mut self.recorder,
+                    in_window,
+                );
+                self.waiting -= waited - link.outstanding.waiting();
+                is_part = more;
+                match verified {
+                    Ok(()) if more => {}
+                    Ok(()) => self.go_on(connection, at),
+                    Err(broken) => self.fail(connection, at, broken),
+                }
+                at
+            }
+            Event::Sent {
+                connection,
+                at,
+                left,
+            } => {
+                let link = &mut self.links[connection];
+                link.note_progress(at);
+                if !left {
+                    link.socket = Socket::Ready;
+                    self.go_on(connection, at);
+                }
+                at
+            }
+            Event::Closed { connection, at } => {
+                self.closed(connection, at);
+                at
+            }
+            Event::Failed {
+                connection,
+                at,
+                error,
+            } => {
+                self.fail(connection, at, system(&error));
+                at
+            }
+            Event::Idle { at } => {
+                return Ok(Turn {
+                    at,
+                    idle: true,
+                    more: false,
+                })
+            }
+        };
+        Ok(Turn {
+            at,
+            idle: false,
+            more: is_part,
+        })
+    }
+
+    /// Sends what may be sent on a connection, as its replies, the socket or lost datagrams have made room.
+    #[inline(always)]
+    fn go_on(&mut self, place: usize, now: Nanos) {
+        let link = &self.links[place];
+        let mut room = if self.is_open_loop {
+            link.due.len()
+        } else if self.stopping || now >= self.until {
+            0
+        } else {
+            let room = self.load.in_flight - link.outstanding.waiting();
+            room.min(link.remaining(self.load.extent))
+        };
+        while room != 0 && self.links[place].socket == Socket::Ready {
+            let count = room.min(self.load.batch);
+            self.send(place, count);
+            room -= count;
+        }
+        self.set_limit(place);
+    }
+
+    /// Says how much one call shall receive: as many replies as a batch has, or all that there is if no more than these
+    /// are due, so that what should not be there is noticed.
+    #[inline(always)]
+    fn set_limit(&mut self, place: usize) {
+        if self.load.transport == Transport::Stream {
+            let link = &self.links[place];
+            let bytes = if link.outstanding.waiting() > self.load.batch {
+                link.protocol.reply_bytes(self.load.batch)
+            } else {
+                usize::MAX
+            };
+            self.engine.limit(place, bytes);
+        }
+    }
+
+    /// Sends so many requests with one call.
+    #[inline(always)]
+    fn send(&mut self, place: usize, count: usize) {
+        let link = &mut self.links[place];
+        self.requests.clear();
+        for number in link.outstanding.next()..link.outstanding.next() + count as u64 {
+            link.protocol
+                .write_request(number, &mut self.requests.bytes);
+            self.requests.ends.push(self.requests.bytes.len());
+        }
+        let now = self.engine.now();
+        link.note_sending(now);
+        for _ in 0..count {
+            let due = link.due.pop_front();
+            let intended = due.unwrap_or(now);
+            let measured = intended >= self.limits.measure_from;
+            if measured && link.first_measured == u64::MAX {
+                link.first_measured = link.outstanding.next();
+                self.cpu_start.get_or_insert_with(clock::thread_cpu_time);
+            }
+            link.outstanding.push(intended, now);
+            let ledger = self.recorder.ledger(measured);
+            ledger.sent += 1;
+            if due.is_some() {
+                self.held -= 1;
+                if measured {
+                    self.recorder.lag(now.saturating_sub(intended));
+                }
+            } else {
+                ledger.scheduled += 1;
+                link.issued += u64::from(measured);
+            }
+        }
+        self.waiting += count;
+        match self.engine.send(place, &mut self.requests) {
+            Sent::All => {}
+            Sent::Partly => link.socket = Socket::Full,
+            Sent::Failed => link.socket = Socket::Failing,
+        }
+    }
+
+    /// In open loop, sends what is due on one connection, or skips it.
+    ///
+    /// It is one only, and one call, so that a thread that is behind receives as often as it sends.
+    fn dispatch(&mut self, now: Nanos) {
+        let Some(&Reverse((due, place))) = self.agenda.peek() else {
+            return;
+        };
+        if due > now {
+            return;
+        }
+        let link = &mut self.links[place];
+        let Some(schedule) = &mut link.schedule else {
+            return;
+        };
+        let (mut issued, mut skipped) = (0, 0);
+        while schedule.next() <= now && issued < self.load.batch && skipped < SKIPS_AT_ONCE {
+            let intended = schedule.next();
+            let measured = intended >= self.limits.measure_from;
+            if intended >= self.until {
+                break;
+            }
+            schedule.advance();
+            let ledger = self.recorder.ledger(measured);
+            ledger.scheduled += 1;
+            if link.outstanding.waiting() + link.due.len() < self.load.in_flight {
+                link.due.push_back(intended);
+                self.held += 1;
+                issued += 1;
+            } else {
+                ledger.skipped += 1;
+                skipped += 1;
+            }
+            link.issued += u64::from(measured);
+            if self.load.extent == Extent::Count(link.issued) {
+                link.finished = true;
+                break;
+            }
+        }
+        // Whose last request is behind it stays until the end: a run is as long as it was to be.
+        let next = schedule.next().min(self.until);
+        link.finished |= now >= self.until && next == self.until;
+        if link.finished {
+            self.agenda.pop();
+        } else if let Some(mut first) = self.agenda.peek_mut() {
+            *first = Reverse((next, place));
+        }
+        if issued != 0 {
+            self.go_on(place, now);
+        }
+    }
+
+    /// Looks for what is overdue.
+    fn check(&mut self, now: Nanos) {
+        self.recorder.look(now);
+        for place in 0..self.links.len() {
+            let link = &mut self.links[place];
+            if link.socket == Socket::Gone {
+                continue;
+            }
+            let waited = link.outstanding.waiting();
+            let checked = link.check(self.load.transport, now, self.limits, &mut self.recorder);
+            let given_up = waited - link.outstanding.waiting();
+            self.waiting -= given_up;
+            match checked {
+                Err(broken) => self.fail(place, now, broken),
+                Ok(()) if given_up != 0 => self.go_on(place, now),
+                Ok(()) => {}
+            }
+        }
+    }
+
+    /// Receives what is there already after the last datagram was settled: others may have come twice, or late.
+    fn drain(&mut self, now: Nanos) {
+        self.stopping = true;
+        let enough = now.saturating_add(self.load.tick());
+        loop {
+            match self.turn(Wait::No) {
+                Ok(Turn {
+                    at, idle: false, ..
+                }) if at < enough => {}
+                _ => break,
+            }
+        }
+    }
+
+    /// The server ended its side of a stream.
+    fn closed(&mut self, place: usize, at: Nanos) {
+        let link = &mut self.links[place];
+        let done = self.stopping
+            || at >= self.until
+            || link.remaining(self.load.extent) == 0 && link.due.is_empty();
+        if done && link.outstanding.waiting() == 0 {
+            link.socket = Socket::Gone;
+        } else {
+            self.fail(
+                place,
+                at,
+                Broken {
+                    kind: FailureKind::ClosedEarly,
+                    message: "closed by the server before the last reply".to_owned(),
+                },
+            );
+        }
+    }
+
+    /// Gives a connection up, and stops the run.
+    #[cold]
+    fn fail(&mut self, place: usize, at: Nanos, broken: Broken) {
+        self.give_up(place);
+        let failure = self.failure(place, at, broken);
+        self.failures.push(failure);
+        self.course.fail();
+    }
+
+    #[cold]
+    fn failure(&self, place: usize, at: Nanos, broken: Broken) -> Failure {
+        Failure {
+            connection: self.first + place,
+            at_ns: at.saturating_sub(self.start),
+            kind: broken.kind,
+            message: broken.message,
+        }
+    }
+
+    /// Gives all connections up, of which the system delivers nothing more.
+    #[cold]
+    fn fail_all(&mut self, at: Nanos, error: &io::Error) {
+        let mut broken = Some(system(error));
+        for place in 0..self.links.len() {
+            if self.links[place].socket != Socket::Gone {
+                match broken.take() {
+                    Some(broken) => self.fail(place, at, broken),
+                    None => self.give_up(place),
+                }
+            }
+        }
+        self.stop();
+    }
+
+    /// Accounts for everything on a connection that has no further events.
+    fn give_up(&mut self, place: usize) {
+        let unsent = self.engine.unsent(place);
+        self.engine.abandon(place);
+        self.finish(place);
+        let link = &mut self.links[place];
+        link.socket = Socket::Gone;
+        self.waiting -= link.outstanding.waiting();
+        for _ in 0..unsent {
+            if let Some(number) = link.outstanding.take_back() {
+                let ledger = self.recorder.ledger(link.is_measured(number));
+                ledger.sent -= 1;
+                ledger.skipped += 1;
+            }
+        }
+        while let Some(number) = link.outstanding.drain() {
+            self.recorder.ledger(link.is_measured(number)).lost += 1;
+        }
+    }
+
+    /// A connection has failed: nothing more is sent, but for what the engines have already.
+    fn stop(&mut self) {
+        self.stopping = true;
+        self.agenda.clear();
+        for place in 0..self.links.len() {
+            self.finish(place);
+        }
+    }
+
+    /// Nothing more is due on a connection. What was, or would have been, is skipped.
+    fn finish(&mut self, place: usize) {
+        let link = &mut self.links[place];
+        for intended in link.due.drain(..) {
+            self.held -= 1;
+            self.recorder
+                .ledger(intended >= self.limits.measure_from)
+                .skipped += 1;
+        }
+        if let Extent::Count(_) = self.load.extent {
+            let remaining = link.remaining(self.load.extent) as u64;
+            self.recorder.ledger.scheduled += remaining;
+            self.recorder.ledger.skipped += remaining;
+        }
+        link.finished = true;
+    }
+
+    /// Ends all streams, and makes sure that nothing more comes and that the server ends its side too.
+    ///
+    /// The first failure says it all: a server that never closes would cost the timeout for each connection.
+    fn close(&mut self) -> Result<(), Failure> {
+        for place in 0..self.links.len() {
+            if self.links[place].socket != Socket::Gone {
+                self.engine.limit(place, usize::MAX);
+                if let Err(error) = self.engine.end(place) {
+                    let now = self.engine.now();
+                    return Err(self.failure(place, now, system(&error)));
+                }
+            }
+        }
+        let deadline = self.engine.now().saturating_add(self.load.timeout_ns);
+        let is_open =
+            |link: &Link<C>| link.socket != Socket::Gone && link.protocol.server_ends_stream();
+        while let Some(first_open) = self.links.iter().position(is_open) {
+            let (place, at, broken) = match self.engine.poll(Wait::Until(deadline)) {
+                Ok(Event::Received {
+                    connection,
+                    bytes,
+                    at,
+                    ..
+                }) => {
+                    self.recorder.ledger.mismatched += 1;
+                    (connection, at, self.links[connection].surplus(bytes))
+                }
+                Ok(Event::Closed { connection, .. }) => {
+                    self.links[connection].socket = Socket::Gone;
+                    continue;
+                }
+                Ok(Event::Failed {
+                    connection,
+                    at,
+                    error,
+                }) => (connection, at, system(&error)),
+                Ok(Event::Idle { at }) if at >= deadline => {
+                    (first_open, at, not_closed(self.load.timeout_ns))
+                }
+                Ok(_) => continue,
+                Err(error) => (first_open, deadline, system(&error)),
+            };
+            return Err(self.failure(place, at, broken));
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn system(error: &io::Error) -> Broken {
+    Broken {
+        kind: FailureKind::System,
+        message: error.to_string(),
+    }
+}
+
+#[cold]
+fn not_closed(timeout: Nanos) -> Broken {
+    Broken {
+        kind: FailureKind::NotClosed,
+        message: format!(
+            "not closed by the server within {} of the client's end of stream",
+            seconds(timeout)
+        ),
+    }
+}

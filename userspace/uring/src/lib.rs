@@ -1,0 +1,567 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Connected sockets by io_uring: many sends and receives with one call to the system.
+//!
+//! The kernel reads and writes a program's memory at times of its own choice here, so this crate has what must be unsafe
+//! for it, and an interface that is safe whatever its caller does: memory that the kernel may use belongs to the
+//! [`Ring`], which lends it to the caller at other times only, and frees it only when the kernel has answered all requests.
+//!
+//! A [`Ring`] collects requests until it is entered, and answers each by a [`Completion`]. Sockets are known by their
+//! places, from 0, among those that it was made with.
+//!
+//! What it takes is Linux 6.1: one thread for each ring (`IORING_SETUP_SINGLE_ISSUER`), in whose own calls all the work is
+//! done (`IORING_SETUP_DEFER_TASKRUN`); receives that go on until they are cancelled (multishot), into buffers that the
+//! kernel chooses; and registered sockets.
+
+mod buffers;
+
+use std::{
+    io,
+    marker::PhantomData,
+    mem,
+    ops::Range,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    time::Duration,
+};
+
+use io_uring::{
+    cqueue, opcode, squeue,
+    types::{CancelBuilder, Fixed, SubmitArgs, Timespec},
+    EnterFlags, IoUring,
+};
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags},
+};
+
+use buffers::{Buffers, GROUP};
+
+/// How many requests are collected at most before the kernel gets them. Entering it costs little beside so many, and the
+/// first of them does not wait long.
+const REQUESTS: u32 = 32;
+
+/// Of a send: all or nothing, as far as it goes. The kernel calls it a flag of receives.
+const MSG_WAITALL: i32 = RecvFlags::WAITALL.bits() as i32;
+
+/// How many completions there is room for, without the kernel having to keep them elsewhere.
+const COMPLETIONS: u32 = 4096;
+
+/// How long the end of the ring waits for the kernel to answer what was cancelled, which it does at once.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What a completion answers: the low bits of what the kernel returns with it; the others are the place of the socket.
+mod tag {
+    /// A send that does not wait, and is answered only if it did not send everything.
+    pub(crate) const SEND: u64 = 0;
+    pub(crate) const WAITING_SEND: u64 = 1;
+    pub(crate) const RECEIVE: u64 = 2;
+    pub(crate) const CANCEL: u64 = 3;
+    pub(crate) const ALARM: u64 = 4;
+    pub(crate) const BITS: u32 = 3;
+}
+
+/// What the kernel says of a request.
+#[derive(Debug)]
+pub enum Completion {
+    /// [`Ring::send_waiting`], or a [`Ring::send`] that did not send everything.
+    Sent {
+        /// The place of the socket.
+        socket: usize,
+        /// How many bytes were sent, which may be fewer than there were if it is a stream.
+        result: io::Result<u32>,
+    },
+    /// [`Ring::receive`]: something has come.
+    Received {
+        /// The place of the socket.
+        socket: usize,
+        /// What has come: `None` is an empty datagram, or the end of the stream.
+        result: io::Result<Option<Arrival>>,
+        /// Whether the request is at its end. It always is after an error or with `None`, and may be at any time.
+        last: bool,
+    },
+    /// [`Ring::set_alarm`]: it is time.
+    Alarm,
+}
+
+/// Bytes that have come, in a buffer that is lent to the caller, who gives it back with [`Ring::give_back`].
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "there are only so many buffers"]
+pub struct Arrival {
+    buffer: u16,
+}
+
+/// How long [`Ring::enter`] waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all.
+    No,
+    /// For a completion.
+    Forever,
+    /// For a completion, but no longer than this.
+    For(Duration),
+}
+
+/// Sockets of one thread, on which it sends and receives by io_uring.
+pub struct Ring {
+    // Dropped first: it uses the memory of the others.
+    uring: IoUring,
+    buffers: Buffers,
+    sockets: Vec<Socket>,
+    /// What the next alarm is to be, for the kernel to read.
+    alarm: Box<Timespec>,
+    /// Requests that the kernel has, or is going to get, and that it will answer once more at least.
+    unanswered: usize,
+    /// The sockets of which the queue has sends that do not wait.
+    queued: Vec<usize>,
+    /// Only the thread that made it may use it.
+    _thread: PhantomData<*const ()>,
+}
+
+#[derive(Debug)]
+struct Socket {
+    /// `None` if it was closed.
+    descriptor: Option<OwnedFd>,
+    /// What the kernel reads while `is_sending`.
+    outgoing: Vec<u8>,
+    is_sending: bool,
+    is_receiving: bool,
+}
+
+impl Ring {
+    /// A ring of these sockets, with so many buffers to receive into; there are powers of two, of at most 4096.
+    ///
+    /// # Errors
+    ///
+    /// The system has no io_uring, or an older one than this takes, or does not allow it, as the text of the error says.
+    pub fn new(sockets: Vec<OwnedFd>, buffers: usize) -> io::Result<Self> {
+        let uring = IoUring::builder()
+            .setup_single_issuer()
+            .setup_defer_taskrun()
+            .setup_coop_taskrun()
+            .setup_submit_all()
+            .setup_cqsize(COMPLETIONS)
+            .build(REQUESTS)
+            .map_err(explained)?;
+        let descriptors: Vec<RawFd> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+        if !descriptors.is_empty() {
+            uring.submitter().register_files(&descriptors)?;
+        }
+        let mut buffers = Buffers::new(buffers);
+        // SAFETY: `buffers` are dropped here, if something fails, when there are no requests yet, and otherwise by
+        // `Ring::drop`, which forgets them instead if not all requests were answered. `Ring` makes none afterwards.
+        unsafe { buffers.register(&uring) }?;
+        Ok(Self {
+            uring,
+            buffers,
+            sockets: sockets.into_iter().map(Socket::new).collect(),
+            alarm: Box::default(),
+            unanswered: 0,
+            queued: Vec::with_capacity(REQUESTS as usize),
+            _thread: PhantomData,
+        })
+    }
+
+    /// A socket, if it was not closed.
+    pub fn socket(&self, socket: usize) -> Option<BorrowedFd<'_>> {
+        self.sockets[socket].descriptor.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether the kernel has, or is going to get, a request to send on a socket.
+    pub fn is_sending(&self, socket: usize) -> bool {
+        self.sockets[socket].is_sending
+    }
+
+    /// What a socket sends; `None` while the kernel has it.
+    #[inline]
+    pub fn outgoing(&mut self, socket: usize) -> Option<&mut Vec<u8>> {
+        let socket = &mut self.sockets[socket];
+        (!socket.is_sending).then_some(&mut socket.outgoing)
+    }
+
+    /// Sends some of [`Ring::outgoing`], with the next [`Ring::submit`] or [`Ring::enter`]; at the end of the range is the
+    /// end of a datagram.
+    ///
+    /// It is done when that returns, and has sent everything unless a [`Completion::Sent`] is there then, which should be
+    /// looked for before anything else is sent. If the socket was full, its error is [`io::ErrorKind::WouldBlock`].
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take requests.
+    ///
+    /// # Panics
+    ///
+    /// The kernel has what is outgoing already, or the range is not in it, or has 2^32 bytes or more.
+    #[inline]
+    pub fn send(&mut self, socket: usize, range: Range<usize>) -> io::Result<()> {
+        // Sends everything (MSG_WAITALL), or fails (MSG_DONTWAIT); and succeeds silently.
+        let flags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+        let entry = self
+            .to_send(socket, range)
+            .flags(flags.bits() as i32 | MSG_WAITALL)
+            .build()
+            .flags(squeue::Flags::SKIP_SUCCESS)
+            .user_data(user_data(socket, tag::SEND));
+        // SAFETY: the kernel reads what is outgoing until `call` has handed the request over: it tries once, and because of
+        // MSG_DONTWAIT it does nothing later. Until then it stays where it is and as it is: it is on the heap, `outgoing`
+        // does not lend it while `is_sending`, and `Ring::drop` does not hand over what it frees.
+        unsafe { self.push(&entry) }?;
+        self.sockets[socket].is_sending = true;
+        self.queued.push(socket);
+        Ok(())
+    }
+
+    /// Sends some of [`Ring::outgoing`] as soon as the socket has room. The kernel has it until [`Completion::Sent`].
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take requests.
+    ///
+    /// # Panics
+    ///
+    /// As [`Ring::send`].
+    pub fn send_waiting(&mut self, socket: usize, range: Range<usize>) -> io::Result<()> {
+        let entry = self
+            .to_send(socket, range)
+            .flags(SendFlags::NOSIGNAL.bits() as i32)
+            .build()
+            .user_data(user_data(socket, tag::WAITING_SEND));
+        // SAFETY: the kernel reads what is outgoing until it answers. Until then it stays where it is and as it is: it is
+        // on the heap, `outgoing` does not lend it while `is_sending`, and `Ring::drop` forgets it if it must.
+        unsafe { self.push(&entry) }?;
+        self.sockets[socket].is_sending = true;
+        self.unanswered += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn to_send(&self, socket: usize, range: Range<usize>) -> opcode::Send {
+        let sender = &self.sockets[socket];
+        assert!(
+            !sender.is_sending,
+            "the kernel has what is outgoing already"
+        );
+        let bytes = &sender.outgoing[range];
+        let length = u32::try_from(bytes.len()).expect("fewer than 2^32 bytes");
+        opcode::Send::new(Fixed(socket as u32), bytes.as_ptr(), length)
+    }
+
+    /// Receives on a socket from now on until [`Completion::Received`] says that this was the last. Does nothing if it does
+    /// so already.
+    ///
+    /// When there are no more buffers, the last one is an error with the number of `ENOBUFS`.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take requests.
+    pub fn receive(&mut self, socket: usize) -> io::Result<()> {
+        if self.sockets[socket].is_receiving {
+            return Ok(());
+        }
+        let entry = opcode::RecvMulti::new(Fixed(socket as u32), GROUP)
+            .build()
+            .user_data(user_data(socket, tag::RECEIVE));
+        // SAFETY: the kernel writes only to buffers that are its own, and these are there until it has answered.
+        unsafe { self.push(&entry) }?;
+        self.sockets[socket].is_receiving = true;
+        self.unanswered += 1;
+        Ok(())
+    }
+
+    /// Whether the kernel has a request to receive on a socket.
+    pub fn is_receiving(&self, socket: usize) -> bool {
+        self.sockets[socket].is_receiving
+    }
+
+    /// Ends [`Ring::receive`] without waiting for something: there is one more [`Completion::Received`], if only with an
+    /// error. What has come already is left in the socket.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take requests.
+    pub fn stop_receiving(&mut self, socket: usize) -> io::Result<()> {
+        if self.sockets[socket].is_receiving {
+            self.cancel(CancelBuilder::user_data(user_data(socket, tag::RECEIVE)))?;
+        }
+        Ok(())
+    }
+
+    /// Closes a socket, whatever is still to be done on it. Completions of earlier requests may follow.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take requests.
+    pub fn close(&mut self, socket: usize) -> io::Result<()> {
+        let Some(descriptor) = self.sockets[socket].descriptor.take() else {
+            return Ok(());
+        };
+        drop(descriptor);
+        let submitter = self.uring.submitter();
+        submitter.register_files_update(socket as u32, &[-1])?;
+        if self.sockets[socket].is_sending {
+            self.cancel(CancelBuilder::user_data(user_data(
+                socket,
+                tag::WAITING_SEND,
+            )))?;
+        }
+        self.stop_receiving(socket)?;
+        // Requests keep a socket open until they are at their end.
+        self.enter(Wait::No)
+    }
+
+    /// Has a [`Completion::Alarm`] come once after this time. Each call makes one more alarm.
+    ///
+    /// One that is set anew every second costs less than a limit to each of the waits in between.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take requests.
+    pub fn set_alarm(&mut self, after: Duration) -> io::Result<()> {
+        *self.alarm = Timespec::from(after);
+        let entry = opcode::Timeout::new(&*self.alarm)
+            .build()
+            .user_data(user_data(0, tag::ALARM));
+        // SAFETY: the kernel reads the time when the request is handed over, by a call of ours, and never again
+        // (`IORING_FEAT_SUBMIT_STABLE`, Linux 5.5). It stays where it is for as long as requests can be handed over.
+        unsafe { self.push(&entry) }?;
+        self.unanswered += 1;
+        Ok(())
+    }
+
+    /// Whether something was collected and is not handed over yet.
+    #[inline]
+    pub fn has_requests(&mut self) -> bool {
+        !self.uring.submission().is_empty()
+    }
+
+    /// Whether there is a completion already.
+    #[inline]
+    pub fn has_completions(&mut self) -> bool {
+        !self.uring.completion().is_empty()
+    }
+
+    /// Hands over all that was collected, without waiting and without looking for what has come.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take requests.
+    #[inline]
+    pub fn submit(&mut self) -> io::Result<()> {
+        // It may lack the memory for some at times.
+        while !self.uring.submission().is_empty() {
+            self.call(0, EnterFlags::empty(), None)?;
+        }
+        Ok(())
+    }
+
+    /// Hands over what was collected, and waits for a completion. It may return without one, such as after a signal.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take requests.
+    #[inline]
+    pub fn enter(&mut self, wait: Wait) -> io::Result<()> {
+        match wait {
+            Wait::No => self.call(0, EnterFlags::GETEVENTS, None),
+            Wait::Forever => self.call(1, EnterFlags::GETEVENTS, None),
+            Wait::For(longest) => {
+                let longest = Timespec::from(longest);
+                self.call(
+                    1,
+                    EnterFlags::GETEVENTS | EnterFlags::EXT_ARG,
+                    Some(&SubmitArgs::new().timespec(&longest)),
+                )
+            }
+        }
+    }
+
+    /// The next completion that is there already.
+    #[inline]
+    pub fn next_completion(&mut self) -> Option<Completion> {
+        loop {
+            let entry = self.uring.completion().next()?;
+            let last = !cqueue::more(entry.flags());
+            let place = (entry.user_data() >> tag::BITS) as usize;
+            let tag = entry.user_data() & ((1 << tag::BITS) - 1);
+            self.unanswered -= usize::from(last && tag != tag::SEND);
+            match tag {
+                tag::SEND | tag::WAITING_SEND => {
+                    if tag == tag::WAITING_SEND {
+                        self.sockets[place].is_sending = false;
+                    }
+                    return Some(Completion::Sent {
+                        socket: place,
+                        result: result_of(&entry),
+                    });
+                }
+                tag::RECEIVE => {
+                    self.sockets[place].is_receiving = !last;
+                    return Some(Completion::Received {
+                        socket: place,
+                        result: self.arrival(&entry),
+                        last,
+                    });
+                }
+                tag::ALARM => return Some(Completion::Alarm),
+                _ => {}
+            }
+        }
+    }
+
+    #[inline]
+    fn arrival(&mut self, entry: &cqueue::Entry) -> io::Result<Option<Arrival>> {
+        let length = result_of(entry);
+        let Some(buffer) = cqueue::buffer_select(entry.flags()) else {
+            return length.map(|_| None);
+        };
+        self.buffers.lend(buffer, *length.as_ref().unwrap_or(&0));
+        let arrival = Arrival { buffer };
+        match length {
+            Ok(_) => Ok(Some(arrival)),
+            Err(error) => {
+                self.give_back(arrival);
+                Err(error)
+            }
+        }
+    }
+
+    /// What has come; nothing if it is of another ring.
+    #[inline]
+    pub fn bytes(&self, arrival: &Arrival) -> &[u8] {
+        self.buffers.bytes(arrival.buffer)
+    }
+
+    /// Gives a buffer back.
+    #[inline]
+    pub fn give_back(&mut self, arrival: Arrival) {
+        self.buffers.give_back(arrival.buffer);
+    }
+
+    fn cancel(&mut self, which: CancelBuilder) -> io::Result<()> {
+        let entry = opcode::AsyncCancel2::new(which)
+            .build()
+            .user_data(user_data(0, tag::CANCEL));
+        // SAFETY: the request refers to no memory.
+        unsafe { self.push(&entry) }?;
+        self.unanswered += 1;
+        Ok(())
+    }
+
+    /// Collects a request.
+    ///
+    /// # Safety
+    ///
+    /// The memory that it refers to is there, and only the kernel uses it, until the kernel does not need it any more.
+    #[inline]
+    unsafe fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
+        // SAFETY: the caller's promise is what is asked for.
+        if unsafe { self.uring.submission().push(entry) }.is_err() {
+            self.submit()?;
+            // SAFETY: as above; the request was not taken.
+            unsafe { self.uring.submission().push(entry) }
+                .map_err(|_| io::Error::from(Errno::AGAIN))?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn call(
+        &mut self,
+        complete: u32,
+        flags: EnterFlags,
+        arguments: Option<&SubmitArgs<'_, '_>>,
+    ) -> io::Result<()> {
+        let submit = self.uring.submission().len() as u32;
+        let submitter = self.uring.submitter();
+        // SAFETY: the queue has so many requests, each of which was collected by `push`; and the arguments, which are what
+        // `EXT_ARG` says, refer to what is there during the call.
+        let called = unsafe { submitter.enter(submit, complete, flags.bits(), arguments) };
+        if self.uring.submission().is_empty() {
+            for socket in self.queued.drain(..) {
+                self.sockets[socket].is_sending = false;
+            }
+        }
+        match called.map_err(|error| Errno::from_io_error(&error)) {
+            // What the kernel has no memory for just now, it gets with the next call.
+            Ok(_) | Err(Some(Errno::TIME | Errno::INTR | Errno::AGAIN | Errno::BUSY)) => Ok(()),
+            Err(Some(error)) => Err(error.into()),
+            Err(None) => Err(io::ErrorKind::Other.into()),
+        }
+    }
+
+    /// Cancels all requests; returns whether the kernel has answered them.
+    fn cancel_all(&mut self) -> bool {
+        let mut is_asked = self.unanswered == 0 || self.cancel(CancelBuilder::any()).is_ok();
+        while is_asked && self.unanswered != 0 {
+            let before = self.unanswered;
+            is_asked = self.enter(Wait::For(PATIENCE)).is_ok();
+            while self.next_completion().is_some() {}
+            is_asked &= self.unanswered != before;
+        }
+        self.unanswered == 0
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        if !self.cancel_all() {
+            // The kernel may still use this memory.
+            mem::forget(mem::replace(&mut self.buffers, Buffers::new(1)));
+            mem::forget(mem::take(&mut self.sockets));
+        }
+    }
+}
+
+impl Socket {
+    fn new(descriptor: OwnedFd) -> Self {
+        Self {
+            descriptor: Some(descriptor),
+            outgoing: Vec::new(),
+            is_sending: false,
+            is_receiving: false,
+        }
+    }
+}
+
+/// What the kernel returns with the completion of a request.
+fn user_data(socket: usize, tag: u64) -> u64 {
+    ((socket as u64) << tag::BITS) | tag
+}
+
+#[inline]
+fn result_of(entry: &cqueue::Entry) -> io::Result<u32> {
+    let result = entry.result();
+    u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
+}
+
+/// Says what can be done about the errors with which a kernel refuses to make a ring.
+fn explained(error: io::Error) -> io::Error {
+    let text = match Errno::from_io_error(&error) {
+        Some(Errno::NOSYS) => "this kernel has none",
+        Some(Errno::PERM | Errno::ACCESS) => {
+            "not allowed here: see the sysctl kernel.io_uring_disabled, or the container's seccomp rules"
+        }
+        Some(Errno::INVAL) => "this kernel's is too old: that of Linux 6.1 or a later one is needed",
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("io_uring: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_what_can_be_done() {
+        for (errno, says) in [
+            (Errno::NOSYS, "has none"),
+            (Errno::PERM, "kernel.io_uring_disabled"),
+            (Errno::INVAL, "Linux 6.1"),
+        ] {
+            let error = explained(errno.into());
+            assert!(error.to_string().contains(says), "{error}");
+            assert_eq!(error.kind(), io::Error::from(errno).kind());
+        }
+        let other = explained(Errno::NOMEM.into());
+        assert_eq!(Errno::from_io_error(&other), Some(Errno::NOMEM));
+    }
+}
