@@ -4,7 +4,7 @@
 
 use std::{error, fmt, io, num::NonZeroU64, os::fd::OwnedFd, panic, sync::Arc, thread};
 
-use rustix::thread::{sched_setaffinity, set_current_timer_slack, CpuSet};
+use rustix::thread::{sched_getaffinity, sched_setaffinity, set_current_timer_slack, CpuSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -83,26 +83,41 @@ pub fn run<P: Protocol>(
 ) -> Result<RunResult, RunError> {
     let course = Course::new(load.threads);
     let mut sockets = sockets.into_iter();
-    let finished = thread::scope(|scope| {
-        let mut threads = Vec::with_capacity(load.threads);
+    let mut jobs = (0..load.threads).map(|thread| {
+        let first = thread * load.connections / load.threads;
+        let end = (thread + 1) * load.connections / load.threads;
+        Job {
+            protocol,
+            load,
+            machine,
+            course: &course,
+            cpu: machine
+                .cpus
+                .get(thread % machine.cpus.len().max(1))
+                .copied(),
+            sockets: sockets.by_ref().take(end - first).collect(),
+            first,
+            first_number,
+            pulse: pulses.and_then(|pulses| pulses.thread(thread)),
+        }
+    });
+    let finished = match jobs.next() {
+        // In a process without other threads, the kernel need not count who uses a descriptor.
+        Some(only) if load.threads == 1 => only.work()?.into_iter().collect(),
+        first => in_threads(first.into_iter().chain(jobs), &course)?,
+    };
+    Ok(collect(load, &course, finished))
+}
+
+/// Does each job in a thread of its own.
+fn in_threads<'a, P: Protocol + 'a>(
+    jobs: impl Iterator<Item = Job<'a, P>>,
+    course: &Course,
+) -> Result<Vec<Done>, RunError> {
+    thread::scope(|scope| {
+        let mut threads = Vec::new();
         let mut failed = None;
-        for thread in 0..load.threads {
-            let first = thread * load.connections / load.threads;
-            let end = (thread + 1) * load.connections / load.threads;
-            let job = Job {
-                protocol,
-                load,
-                machine,
-                course: &course,
-                cpu: machine
-                    .cpus
-                    .get(thread % machine.cpus.len().max(1))
-                    .copied(),
-                sockets: sockets.by_ref().take(end - first).collect(),
-                first,
-                first_number,
-                pulse: pulses.and_then(|pulses| pulses.thread(thread)),
-            };
+        for job in jobs {
             match thread::Builder::new().spawn_scoped(scope, move || job.work()) {
                 Ok(thread) => threads.push(thread),
                 Err(error) => {
@@ -124,8 +139,7 @@ pub fn run<P: Protocol>(
             }
         }
         failed.map_or(Ok(finished), Err)
-    })?;
-    Ok(collect(load, &course, finished))
+    })
 }
 
 /// What a thread is to do.
@@ -159,7 +173,10 @@ impl<P: Protocol> Job<'_, P> {
         let sockets = std::mem::take(&mut self.sockets);
         let connections = sockets.len();
         let busy_poll = self.machine.busy_poll;
-        self.prepare().inspect_err(|_| self.course.cancel())?;
+        let bound = self.cpu.map(Bound::to).transpose();
+        let _bound = bound.inspect_err(|_| self.course.cancel())?;
+        // By default, the system lets every sleep last 50 us longer. If it insists, sleeps are less precise.
+        let _ = set_current_timer_slack(NonZeroU64::new(1));
         let done = match self.machine.engine {
             EngineKind::Plain => Plain::new(sockets, self.load, busy_poll)
                 .map(|engine| self.work_with(engine, connections)),
@@ -184,16 +201,6 @@ impl<P: Protocol> Job<'_, P> {
             finished: worker.run(start),
         })
     }
-
-    /// Makes this thread one that sends and receives when it should.
-    fn prepare(&self) -> Result<(), RunError> {
-        if let Some(cpu) = self.cpu {
-            bind_to(cpu).map_err(|error| RunError::Cpu(cpu, error))?;
-        }
-        // By default, the system lets every sleep last 50 us longer. If it insists, sleeps are less precise.
-        let _ = set_current_timer_slack(NonZeroU64::new(1));
-        Ok(())
-    }
 }
 
 /// What a thread did.
@@ -204,14 +211,32 @@ pub(crate) struct Done {
     pub(crate) finished: Finished,
 }
 
-/// Binds this thread to a processor.
-fn bind_to(cpu: usize) -> io::Result<()> {
-    if cpu >= CpuSet::MAX_CPU {
-        return Err(io::ErrorKind::InvalidInput.into());
+/// This thread is bound to one processor for as long as this is there.
+struct Bound {
+    before: CpuSet,
+}
+
+impl Bound {
+    fn to(cpu: usize) -> Result<Self, RunError> {
+        let bind = || {
+            if cpu >= CpuSet::MAX_CPU {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            let before = sched_getaffinity(None)?;
+            let mut only = CpuSet::new();
+            only.set(cpu);
+            sched_setaffinity(None, &only)?;
+            Ok(Self { before })
+        };
+        bind().map_err(|error| RunError::Cpu(cpu, error))
     }
-    let mut only = CpuSet::new();
-    only.set(cpu);
-    Ok(sched_setaffinity(None, &only)?)
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // Processors may have gone meanwhile: then it stays where it is.
+        let _ = sched_setaffinity(None, &self.before);
+    }
 }
 
 /// Puts together what the threads did, which is not none.
