@@ -61,7 +61,7 @@ lint-modules:
 
 endif
 
-.PHONY: help run test bench-echo userspace man fmt lint kernel-update clean distclean
+.PHONY: help run test bench-echo bench-client userspace man fmt lint kernel-update clean distclean
 
 help:
 	@echo 'First steps'
@@ -83,6 +83,7 @@ help:
 	@echo '  make fmt             format the Rust code'
 	@echo '  make lint            rustfmt, clippy, shellcheck, and the rules about unsafe'
 	@echo '  make bench-echo      count the instructions of an echo, against user space and a bare loop'
+	@echo '  make bench-client    count the instructions of the load generators, against a minimal client in C'
 	@echo ''
 	@echo 'Variables'
 	@echo '  KERNEL=7.2|7.3       the series of Debian backports kernels (default: see README.md)'
@@ -99,6 +100,9 @@ test:
 
 bench-echo:
 	@scripts/bench echo
+
+bench-client:
+	@scripts/bench client
 
 userspace:
 	@scripts/make-userspace

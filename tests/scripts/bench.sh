@@ -49,7 +49,7 @@ row() {
 }
 
 makes_tables() {
-	figures | awk -f tests/bench/tables.awk >"$work/tables"
+	figures | awk -f tests/bench/table.awk -f tests/bench/echo.awk >"$work/tables"
 }
 
 # bare, with clients that all get what they sent until it is unloaded under them.

@@ -24,7 +24,8 @@ pub mod manual;
 pub mod options;
 pub mod protocol;
 pub mod pulse;
-mod recorder;
+#[doc(hidden)]
+pub mod recorder;
 pub mod report;
 pub mod result;
 pub mod run;
