@@ -17,6 +17,7 @@ If each of many times is between two others, then each percentile of them is bet
 import argparse
 import bisect
 import collections
+import json
 import math
 import socket
 import struct
@@ -181,18 +182,12 @@ def latest_start(requests, spacing, first=0):
     return min(time - number * spacing for number, (_, time) in enumerate(requests, first))
 
 
-def table(text):
-    """The last row of the load generator's table, by the names above it. The second is what it calls its requests."""
-    names, row = [line.split() for line in text.strip().splitlines()[-2:]]
-    return {"answered": row[1], **dict(zip(names, row, strict=True))}
-
-
-PERCENTILES = {"min": 0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999, "max": 1}
+PERCENTILES = {"min": 0, "p50": 0.5, "p90": 0.9, "p99": 0.99, "p99_9": 0.999, "p99_99": 0.9999, "max": 1}
 
 
 def percentile(times, part):
-    """In microseconds; rounded by rank as the client does it."""
-    return sorted(times)[max(math.ceil(part * len(times)), 1) - 1] / 1000
+    """By rank, as the client does it."""
+    return sorted(times)[max(math.ceil(part * len(times)), 1) - 1]
 
 
 def check_rate(requests, rate):
@@ -213,18 +208,18 @@ def main():
     parser.add_argument("--delay", type=float, metavar="MS", help="how long the server waits at least")
     parser.add_argument("--stall", type=float, metavar="MS", help="how long the server did nothing in the middle")
     parser.add_argument("capture")
-    parser.add_argument("table")
+    parser.add_argument("document", help="what the client wrote with --json")
     options = parser.parse_args()
 
     protocol = Echo(options.echo) if options.echo else Rpc()
     with open(options.capture, "rb") as file:
         found = connections(file, options.port, protocol)
-    with open(options.table) as file:
-        client = table(file.read())
+    with open(options.document) as file:
+        client, = json.load(file)["servers"]
     errors = []
 
     requests, replies = (sum(map(len, of)) for of in zip(*((c.requests, c.replies) for c in found)))
-    answered, late, lost = (int(client.get(name, 0)) for name in ("answered", "late", "lost"))
+    answered, late, lost = (client["ledger"][name] for name in ("answered", "late", "lost"))
     print(f"requests {requests}, replies {replies}; answered {answered}, late {late}, lost {lost}")
     if (requests, replies) != (answered + late + lost, answered + late):
         errors.append("the counts differ")
@@ -237,19 +232,20 @@ def main():
     else:
         least = [time for c in found for time in between_packets(c)]
         most = [time for c in found for time in at_most(c, options.in_flight)]
-    if options.delay and percentile(least, 0) < options.delay * 1000:
+    if options.delay and percentile(least, 0) < options.delay * 1e6:
         errors.append("the capture has less than the server waits")
-    if options.stall and percentile(least, 1) < options.stall * 1000:
+    if options.stall and percentile(least, 1) < options.stall * 1e6:
         errors.append("the capture has no such stall")
 
     row = []
     for name, part in PERCENTILES.items():
-        if client[name] == "n/a":
+        time = client["response"][f"{name}_ns"]
+        if time is None:
             continue
-        low, time, high = percentile(least, part), float(client[name]), percentile(most, part)
-        row.append(f"{name} {low:.1f} <= {time:.1f} <= {high:.1f}")
-        # The client's histogram has three digits, and its table a tenth of a microsecond.
-        if not low <= time * 1.001 + 0.1 or not time * 0.999 - 0.1 <= high:
+        low, high = percentile(least, part), percentile(most, part)
+        row.append(f"{name} {low / 1000:.1f} <= {time / 1000:.1f} <= {high / 1000:.1f}")
+        # The client's histogram has three digits.
+        if not low <= time * 1.001 or not time * 0.999 <= high:
             errors.append(f"{name} is not between what the capture allows")
     print("us: " + ", ".join(row))
     if errors:

@@ -30,7 +30,7 @@ agrees() {
 	local expected=$1 options=$2 status
 	shift 2
 	start_capture || return
-	"$@" >"$loadgen_work/out" 2>"$loadgen_work/errors"
+	"$@" --json="$loadgen_work/json" >"$loadgen_work/out" 2>"$loadgen_work/errors"
 	status=$?
 	end_capture || status=
 	kill_server capture
@@ -42,7 +42,7 @@ agrees() {
 
 compare() { # "OPTION..."
 	# shellcheck disable=SC2086
-	python3 "$here/capture.py" $1 "$loadgen_work/capture" "$loadgen_work/out"
+	python3 "$here/capture.py" $1 "$loadgen_work/capture" "$loadgen_work/json"
 }
 
 # with_a_stall TOOL [OPTION...]: the quick server does nothing for half a second in the middle.

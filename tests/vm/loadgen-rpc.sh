@@ -82,15 +82,15 @@ check_udp() { # NAME OPTION...
 
 # check_no_fragments NAME OPTION...: with a reset if the server has not read all of them.
 check_no_fragments() {
-	ktap_check "$1: it takes no fragments, and closes" says "0 answered, 1 lost" rpctest -f "${@:2}" 127.0.0.1
+	ktap_check "$1: it takes no fragments, and closes" fails_with "0 answered, 1 lost" rpctest -f "${@:2}" 127.0.0.1
 }
 
 # check_wrong NAME PROGRAM VERSION PORT: what the server has not is told.
 check_wrong() {
-	ktap_check "$1: a program that it has not" says "PROG_UNAVAIL" rpctest --program 99 "127.0.0.1:$4"
-	ktap_check "$1: a version that it has not" says "PROG_MISMATCH" \
+	ktap_check "$1: a program that it has not" fails_with "PROG_UNAVAIL" rpctest --program 99 "127.0.0.1:$4"
+	ktap_check "$1: a version that it has not" fails_with "PROG_MISMATCH" \
 		rpctest --program "$2" --prog-version 9 "127.0.0.1:$4"
-	ktap_check "$1: a procedure that it has not" says "PROC_UNAVAIL" \
+	ktap_check "$1: a procedure that it has not" fails_with "PROC_UNAVAIL" \
 		rpctest --program "$2" --prog-version "$3" --procedure 99 "127.0.0.1:$4"
 }
 
@@ -113,7 +113,7 @@ check_no_fragments "rpcbind" --program rpcbind --prog-version 2
 check_wrong "rpcbind" rpcbind 2 111
 ktap_check "rpcbind: results, which DUMP has" answers_all 1000 \
 	rpctest --program rpcbind --prog-version 2 --procedure 4 -a 4 -c 1000 127.0.0.1
-ktap_check "rpcbind: a program that is not registered" says "knows no " rpctest --program mount 127.0.0.1
+ktap_check "rpcbind: a program that is not registered" fails_with "knows no " rpctest --program mount 127.0.0.1
 check_end rpcbind "rpcbind" --program rpcbind --prog-version 2
 ktap_check "rpcbind starts again" start_rpcbind
 check_end_udp rpcbind "rpcbind" --program rpcbind --prog-version 2
@@ -131,7 +131,7 @@ check_udp "knfsd"
 ktap_check "knfsd: calls in fragments" answers_all 1000 rpctest -f -a 4 -c 1000 127.0.0.1
 ktap_check "knfsd: calls in as many fragments as there are bytes" answers_all 500 rpctest -f=40 -a 4 -c 500 127.0.0.1
 check_wrong "knfsd" nfs 3 2049
-ktap_check "knfsd: a procedure that has arguments" says "GARBAGE_ARGS" rpctest --procedure 1 127.0.0.1
+ktap_check "knfsd: a procedure that has arguments" fails_with "GARBAGE_ARGS" rpctest --procedure 1 127.0.0.1
 check_end knfsd "knfsd"
 ktap_check "knfsd starts again" start_knfsd
 check_end_udp knfsd "knfsd"
@@ -139,7 +139,7 @@ check_end_udp knfsd "knfsd"
 ktap_check "rpc.mountd: results, which EXPORT has" answers_all 500 \
 	rpctest --program mount --procedure 5 -a 4 -c 500 127.0.0.1
 check_end mountd "rpc.mountd" --program mount
-ktap_check "nobody is where rpcbind says" says "Connection refused" rpctest --program mount 127.0.0.1
+ktap_check "nobody is where rpcbind says" fails_with "Connection refused" rpctest --program mount 127.0.0.1
 
 ktap_check "Ganesha starts" start_ganesha
 check_tcp "Ganesha"
