@@ -7,7 +7,7 @@ use std::sync::{
     Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
 };
 
-use crate::engine::Nanos;
+use crate::{engine::Nanos, interrupt::Interrupt};
 
 /// Not every thread has begun.
 const STARTING: u8 = 0;
@@ -28,6 +28,7 @@ pub(crate) struct Course {
     begun: AtomicUsize,
     phase: AtomicU8,
     failed: AtomicBool,
+    interrupt: Interrupt,
     opened: OnceLock<Nanos>,
     closed: OnceLock<Nanos>,
 }
@@ -43,8 +44,8 @@ struct Gates {
 }
 
 impl Course {
-    /// A run of this many threads.
-    pub(crate) fn new(threads: usize) -> Self {
+    /// A run of this many threads, which an interrupt ends early.
+    pub(crate) fn new(threads: usize, interrupt: Interrupt) -> Self {
         Self {
             threads,
             gates: Mutex::default(),
@@ -52,6 +53,7 @@ impl Course {
             begun: AtomicUsize::new(0),
             phase: AtomicU8::new(STARTING),
             failed: AtomicBool::new(false),
+            interrupt,
             opened: OnceLock::new(),
             closed: OnceLock::new(),
         }
@@ -135,9 +137,14 @@ impl Course {
     }
 
     /// Whether a connection has failed.
-    #[inline]
-    pub(crate) fn has_failed(&self) -> bool {
+    fn has_failed(&self) -> bool {
         self.failed.load(Relaxed)
+    }
+
+    /// Whether no thread shall send any more: a connection has failed, or somebody wants it.
+    #[inline]
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.has_failed() || self.interrupt.is_raised()
     }
 
     /// For how long after `start` all threads were active; meant for after the end.
@@ -156,7 +163,7 @@ mod tests {
 
     #[test]
     fn nobody_starts_before_all_are_ready() {
-        let course = Course::new(3);
+        let course = Course::new(3, Interrupt::default());
         let ready = AtomicUsize::new(0);
         thread::scope(|scope| {
             for now in [7, 9, 8] {
@@ -172,7 +179,7 @@ mod tests {
 
     #[test]
     fn a_cancelled_run_lets_everyone_go() {
-        let course = Course::new(3);
+        let course = Course::new(3, Interrupt::default());
         thread::scope(|scope| {
             let early = scope.spawn(|| course.wait_for_start(1));
             course.cancel();
@@ -185,7 +192,7 @@ mod tests {
 
     #[test]
     fn the_window_is_from_the_last_start_to_the_first_end() {
-        let course = Course::new(2);
+        let course = Course::new(2, Interrupt::default());
         course.enter(10);
         assert!(!course.all_are_active());
         course.enter(20);
@@ -201,7 +208,7 @@ mod tests {
 
     #[test]
     fn there_is_no_window_if_one_ends_before_the_last_starts() {
-        let course = Course::new(2);
+        let course = Course::new(2, Interrupt::default());
         course.enter(10);
         course.leave(20);
         course.enter(30);
@@ -212,20 +219,30 @@ mod tests {
 
     #[test]
     fn a_failure_is_seen_by_all() {
-        let course = Course::new(2);
+        let course = Course::new(2, Interrupt::default());
         thread::scope(|scope| {
             let other = scope.spawn(|| course.wait_for_end());
-            assert!(!course.has_failed());
+            assert!(!course.is_stopping());
             course.fail();
-            assert!(course.has_failed());
+            assert!(course.is_stopping());
             assert!(!course.wait_for_end());
             assert!(!other.join().unwrap());
         });
     }
 
     #[test]
+    fn an_interrupt_stops_a_run_that_goes_well() {
+        let interrupt = Interrupt::default();
+        let course = Course::new(1, interrupt.clone());
+        assert!(!course.is_stopping());
+        interrupt.raise();
+        assert!(course.is_stopping());
+        assert!(course.wait_for_end());
+    }
+
+    #[test]
     fn nobody_closes_before_all_have_ended() {
-        let course = Course::new(2);
+        let course = Course::new(2, Interrupt::default());
         let ended = AtomicUsize::new(0);
         thread::scope(|scope| {
             for _ in 0..2 {

@@ -17,6 +17,7 @@ pub mod clock;
 mod course;
 pub mod engine;
 pub mod histogram;
+pub mod interrupt;
 pub mod ledger;
 mod link;
 pub mod load;
@@ -42,6 +43,7 @@ mod window;
 mod worker;
 
 pub use histogram::Histogram;
+pub use interrupt::Interrupt;
 pub use ledger::Ledger;
 pub use load::Load;
 pub use protocol::Protocol;

@@ -11,6 +11,7 @@ use crate::{
     clock,
     course::Course,
     engine::{plain::Plain, uring::Uring, Engine, Nanos},
+    interrupt::Interrupt,
     load::Load,
     protocol::Protocol,
     pulse::{Pulse, Pulses},
@@ -63,7 +64,8 @@ impl fmt::Display for RunError {
 
 impl error::Error for RunError {}
 
-/// Puts a load on a server, over connections that are there already, until it is over or something fails.
+/// Puts a load on a server, over connections that are there already, until it is over, something fails, or the interrupt is
+/// raised.
 ///
 /// There is a socket for each of the load's connections, and the protocol is told that the first has the number
 /// `first_number`. Threads have connections that follow each other. All start at the same time; once one connection has
@@ -80,8 +82,9 @@ pub fn run<P: Protocol>(
     sockets: Vec<OwnedFd>,
     first_number: u64,
     pulses: Option<&Pulses>,
+    interrupt: &Interrupt,
 ) -> Result<RunResult, RunError> {
-    let course = Course::new(load.threads);
+    let course = Course::new(load.threads, interrupt.clone());
     let mut sockets = sockets.into_iter();
     let mut jobs = (0..load.threads).map(|thread| {
         let first = thread * load.connections / load.threads;

@@ -5,6 +5,7 @@
 use std::{error, fmt, io, net::SocketAddr};
 
 use crate::{
+    interrupt::Interrupt,
     load::Load,
     protocol::Protocol,
     pulse::Pulses,
@@ -45,13 +46,14 @@ pub struct Session<'a, P> {
     protocol: &'a P,
     machine: Machine,
     options: SocketOptions,
+    interrupt: Interrupt,
     peer: Peer,
     /// The number of the next connection.
     next_number: u64,
 }
 
 impl<'a, P: Protocol> Session<'a, P> {
-    /// Looks the server up. Nothing is sent yet.
+    /// Looks the server up. Nothing is sent yet. Runs end early when the interrupt is raised.
     ///
     /// # Errors
     ///
@@ -61,6 +63,7 @@ impl<'a, P: Protocol> Session<'a, P> {
         target: &Target,
         machine: Machine,
         options: SocketOptions,
+        interrupt: Interrupt,
     ) -> Result<Self, SessionError> {
         let peer = target
             .resolve()
@@ -69,6 +72,7 @@ impl<'a, P: Protocol> Session<'a, P> {
             protocol,
             machine,
             options,
+            interrupt,
             peer,
             next_number: 0,
         })
@@ -110,6 +114,7 @@ impl<'a, P: Protocol> Session<'a, P> {
             sockets.sockets,
             first_number,
             pulses,
+            &self.interrupt,
         )
         .map_err(SessionError::Run)
     }

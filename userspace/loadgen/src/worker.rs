@@ -42,7 +42,7 @@ pub(crate) struct Worker<'a, C, E> {
     waiting: usize,
     /// Requests that were due and wait for their socket, on all connections.
     held: usize,
-    /// Whether a connection has failed, of this thread or another: nothing is due any more.
+    /// Whether a connection has failed, of this thread or another, or somebody wants an end: nothing is due any more.
     stopping: bool,
     next_check: Nanos,
     requests: Requests,
@@ -174,7 +174,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             }
         }
         loop {
-            if !self.stopping && self.course.has_failed() {
+            if !self.stopping && self.course.is_stopping() {
                 self.stop();
             }
             if self.is_open_loop && !more {
@@ -518,7 +518,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         }
     }
 
-    /// A connection has failed: nothing more is sent, but for what the engines have already.
+    /// The run ends early: nothing more is sent, but for what the engines have already.
     fn stop(&mut self) {
         self.stopping = true;
         self.agenda.clear();

@@ -2,12 +2,13 @@
 
 //! Several machines that measure together: here, they are all this one.
 
-use std::{fs, sync::Barrier};
+use std::{fs, process::Stdio, sync::Barrier};
 
 use rustix::process::{kill_process, Pid, Signal};
 
 use crate::{
-    echotest,
+    echotest, finished,
+    interrupts::{signal, start, telling_server},
     server::{echo_messages, Server},
     stage::{document, Stage},
     Ledger, Run,
@@ -122,7 +123,10 @@ fn what_the_others_measured_before_an_agent_was_killed_is_reported() {
         &format!("-c 500 -i 3 --json=out.json {}", server.address),
     );
     run.assert_failed("agent two: ended without having measured (signal: 9 (SIGKILL))");
-    assert_eq!(run.rows(), [("1", 500)]);
+    let [("1", answered @ 1..=500)] = run.rows()[..] else {
+        panic!("{}", run.out);
+    };
+    assert_eq!(run.ledger().answered, answered);
     let document = document(&stage.read("out.json"));
     assert!(document["stopped"].is_string(), "{}", document["stopped"]);
 }
@@ -134,6 +138,30 @@ fn nobody_goes_on_for_hours_when_an_agent_was_killed() {
     let server = kills_two(&stage);
     let run = stage.agents("one,two", &format!("-c 1000M {}", server.address));
     run.assert_failed("agent two: ended without having measured (signal: 9 (SIGKILL))");
+}
+
+#[test]
+fn agents_are_told_when_somebody_wants_an_end() {
+    let (server, told) = telling_server();
+    // As with ssh, the agent is not the process that is started here.
+    let stage = Stage::new("agents_are_told_when_somebody_wants_an_end");
+    stage.write("shell", "eval \"$2\"\nexit $?\n");
+    let address = server.address.to_string();
+    let shell = format!("sh {}", stage.path("shell").display());
+    let options = ["--agents", "one,two", "--agent-shell", &shell];
+    let child = start(
+        &[&options[..], &["-c", "1000M", &address]].concat(),
+        Stdio::null(),
+    );
+    (0..2).for_each(|_| told.recv().unwrap());
+    signal(&child, Signal::INT);
+    let run = finished(child.wait_with_output().unwrap());
+    run.assert_failed("interrupted");
+    let ledger = run.ledger();
+    assert!(
+        ledger.answered >= 20 && ledger.sent == ledger.answered,
+        "{ledger:?}"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod documentation;
 mod engines;
 mod files;
 mod good;
+mod interrupts;
 mod load;
 mod manual;
 mod merge;
@@ -146,11 +147,15 @@ fn command() -> Command {
 
 fn run(command: &mut Command) -> Run {
     let child = command.stdin(Stdio::null()).output();
+    finished(child.expect("timeout, of coreutils, is there"))
+}
+
+fn finished(output: Output) -> Run {
     let Output {
         status,
         stdout,
         stderr,
-    } = child.expect("timeout, of coreutils, is there");
+    } = output;
     let text = |bytes| String::from_utf8(bytes).expect("echotest writes UTF-8");
     Run {
         status: status.code(),

@@ -4,34 +4,41 @@
 //! they measured is merged.
 //!
 //! An agent opens the connections of a run, prints `ready` with its name and version, and waits for a line; when all wait,
-//! each gets it. In the end each prints its JSON document. An agent whose standard input ends makes no more runs, so that none
+//! each gets it. In the end each prints its JSON document. An agent whose standard input ends comes to its end, so that none
 //! goes on without this process.
 
 use std::{
     env,
     ffi::{OsStr, OsString},
     io::{self, BufRead, BufReader, Read, Write},
+    os::unix::process::CommandExt,
     process::{Child, ChildStdin, Command, Stdio},
     sync::{
         atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::{channel, Receiver, Sender},
+        mpsc::{channel, Receiver, RecvTimeoutError, Sender},
         Arc,
     },
     thread,
     time::{Duration, Instant},
 };
 
-use anyhow::{bail, Context};
+use anyhow::{anyhow, bail, Context};
 
 use super::{
+    agent::READY,
     cli::{Cli, OutputOptions},
-    measure::READY,
     merge, output, Tool,
 };
-use crate::report::{self, json::Document};
+use crate::{
+    interrupt::Interrupt,
+    report::{self, json::Document},
+};
 
 /// How long agents may take to tell what they measured when one of them failed.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How soon it is noticed that somebody wants an end.
+const ATTENTION: Duration = Duration::from_millis(100);
 
 /// How long the last words of an agent that has ended may take.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -78,6 +85,7 @@ impl Drop for Agent {
 /// Measures by agents, and reports.
 pub(super) fn measure<T: Tool>(cli: &Cli<T>) -> anyhow::Result<()> {
     output::can_be_written(&cli.output)?;
+    let interrupt = Interrupt::by_signals().context("cannot handle signals")?;
     let mut words = env::args_os();
     let own_name = words.next().unwrap_or_else(|| T::NAME.into());
     let program = cli
@@ -95,7 +103,7 @@ pub(super) fn measure<T: Tool>(cli: &Cli<T>) -> anyhow::Result<()> {
         .map(|(place, host)| Agent::start(place, host, &cli.agents.agent_shell, &command, &sender))
         .collect::<anyhow::Result<Vec<_>>>()?;
     drop(sender);
-    let outcome = follow::<T>(&mut agents, &events);
+    let outcome = follow::<T>(&mut agents, &events, &interrupt);
     let reported = report::<T>(&mut agents, &outcome, &cli.output, cli.load.no_headers);
     outcome.and(reported)
 }
@@ -104,21 +112,29 @@ pub(super) fn measure<T: Tool>(cli: &Cli<T>) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// One could not go on, or found that not all was well.
-fn follow<T: Tool>(agents: &mut [Agent], events: &Receiver<(usize, Event)>) -> anyhow::Result<()> {
+/// One could not go on, or found that not all was well; or somebody wants an end.
+fn follow<T: Tool>(
+    agents: &mut [Agent],
+    events: &Receiver<(usize, Event)>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
     let mut outcome = Ok(());
-    let mut deadline = None;
+    let mut deadline: Option<Instant> = None;
     loop {
-        let event = match deadline {
-            None => events.recv().ok(),
-            Some(deadline) => {
-                let left = Instant::saturating_duration_since(&deadline, Instant::now());
-                events.recv_timeout(left).ok()
-            }
+        if deadline.is_none() && interrupt.is_raised() {
+            outcome = Err(anyhow!("interrupted"));
+            deadline = Some(Instant::now() + GRACE);
+            agents.iter_mut().for_each(Agent::dismiss);
+        }
+        let patience = match deadline {
+            None => ATTENTION,
+            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
         };
-        // No event is left, or no time.
-        let Some((place, event)) = event else {
-            return outcome;
+        let (place, event) = match events.recv_timeout(patience) {
+            Ok(event) => event,
+            Err(RecvTimeoutError::Timeout) if deadline.is_none() => continue,
+            // No event is left, or no time.
+            Err(_) => return outcome,
         };
         let agent = &mut agents[place];
         if let Err(error) = agent.take::<T>(event) {
@@ -188,6 +204,8 @@ impl Agent {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            // What is typed at the terminal is for this process, which tells its agents.
+            .process_group(0)
             .spawn()
             .with_context(context)?;
         let (output, errors) = (process.stdout.take(), process.stderr.take());

@@ -2,15 +2,12 @@
 
 //! Measures one server, or compares two.
 
-use std::{
-    cell::RefCell,
-    io::{self, BufRead, Write},
-    time::Duration,
-};
+use std::{cell::RefCell, time::Duration};
 
 use anyhow::{bail, Context};
 
 use super::{
+    agent::Starter,
     cli::{OutputOptions, ViewOptions},
     output::{self, Results},
     printer::{Printer, Style},
@@ -18,6 +15,7 @@ use super::{
 };
 use crate::{
     campaign::{conduct, Assignment, Plan, Runner, Stopped},
+    interrupt::Interrupt,
     load::{Extent, Load, Pace, Transport},
     options::LoadOptions,
     protocol::Protocol,
@@ -28,9 +26,6 @@ use crate::{
     session::Session,
     target::{Server, Target},
 };
-
-/// What an agent prints, before its name and version, when its connections are open and it waits for a line.
-pub(super) const READY: &str = "ready";
 
 /// How long a run of a search is, unless that was said.
 const SEARCH_RUN: Duration = Duration::from_secs(2);
@@ -82,6 +77,7 @@ impl<T: Tool> Measurement<'_, T> {
             .iter()
             .map(|server| self.target(server, load.transport))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let interrupt = Interrupt::by_signals().context("cannot handle signals")?;
         let machine = self.load.machine();
         let sessions = targets
             .iter()
@@ -91,6 +87,7 @@ impl<T: Tool> Measurement<'_, T> {
                     target,
                     machine.clone(),
                     self.load.socket_options(),
+                    interrupt.clone(),
                 )
             })
             .collect::<Result<Vec<_>, _>>()?;
@@ -130,9 +127,11 @@ impl<T: Tool> Measurement<'_, T> {
             sessions,
             load: load.clone(),
             printer: &printer,
-            ready: self
+            starter: self
                 .is_agent
-                .then(|| format!("{READY} {} {}", T::NAME, T::VERSION)),
+                .then(|| Starter::new::<T>(interrupt.clone()))
+                .transpose()?,
+            interrupt,
         };
         let conclusion = conduct(&self.plan, load.seed, &mut runs, &mut &printer);
         let mut printer = printer.into_inner();
@@ -158,6 +157,7 @@ impl<T: Tool> Measurement<'_, T> {
         match conclusion.stopped {
             Some(Stopped::NoRun(error)) => Err(error),
             Some(Stopped::Failure) | None => printer.judge(),
+            Some(Stopped::Interrupt) => bail!("interrupted"),
         }
     }
 
@@ -178,8 +178,9 @@ struct Runs<'a, P> {
     sessions: Vec<Session<'a, P>>,
     load: Load,
     printer: &'a RefCell<Printer>,
-    /// What an agent says before each run.
-    ready: Option<String>,
+    /// Who says when a run of an agent begins.
+    starter: Option<Starter>,
+    interrupt: Interrupt,
 }
 
 impl<P: Protocol> Runner for Runs<'_, P> {
@@ -193,11 +194,15 @@ impl<P: Protocol> Runner for Runs<'_, P> {
         self.printer
             .borrow_mut()
             .connected(session.address(), sockets.busy_poll_refused.as_ref())?;
-        if let Some(ready) = &self.ready {
-            wait_for_the_others(ready)?;
+        if let Some(starter) = &self.starter {
+            starter.wait()?;
         }
         let pulses = self.printer.borrow().watch(assignment, load.threads);
         Ok(session.run(&load, sockets, pulses.as_deref())?)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupt.is_raised()
     }
 }
 
@@ -216,21 +221,4 @@ impl<P> Runs<'_, P> {
             ..self.load.clone()
         }
     }
-}
-
-/// Says that the connections are open, and waits until those of the other agents are.
-fn wait_for_the_others(ready: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{ready}")
-        .and_then(|()| out.flush())
-        .context("cannot write to standard output")?;
-    let mut line = String::new();
-    let read = io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .context("cannot read standard input")?;
-    if read == 0 {
-        bail!("nobody waits for this agent any more");
-    }
-    Ok(())
 }

@@ -3,6 +3,7 @@
 //! What `main` of every load generator does: read the command line, measure, report, and say by the exit status whether all
 //! is well.
 
+mod agent;
 mod agents;
 mod cli;
 mod measure;

@@ -46,6 +46,11 @@ pub trait Runner {
 
     /// Makes a run. What goes wrong in it is part of its result.
     fn run(&mut self, assignment: &Assignment) -> Result<RunResult, Self::Error>;
+
+    /// Whether somebody wants no more runs, and the last one may have ended early.
+    fn is_interrupted(&self) -> bool {
+        false
+    }
 }
 
 /// What is told of a campaign while it goes on.
@@ -137,6 +142,8 @@ pub enum Stopped<E> {
     NoRun(E),
     /// Something went wrong in the last run, which is part of the result.
     Failure,
+    /// Somebody wanted no more runs. The last one is part of the result.
+    Interrupt,
 }
 
 impl<E: fmt::Display> fmt::Display for Stopped<E> {
@@ -144,6 +151,7 @@ impl<E: fmt::Display> fmt::Display for Stopped<E> {
         match self {
             Self::NoRun(error) => error.fmt(f),
             Self::Failure => f.write_str("a run failed"),
+            Self::Interrupt => f.write_str("interrupted"),
         }
     }
 }
@@ -232,9 +240,20 @@ impl<R: Runner, O: Observer> Conduct<'_, R, O> {
     /// Makes a run and adds it.
     fn tally(&mut self, tally: &mut Tally, of: Option<u64>) -> Result<(), Stopped<R::Error>> {
         let result = self.run(0, None, of)?;
-        let failed = has_failed(&result);
+        let goes_on = self.goes_on(&result);
         tally.add(result);
-        failed
+        goes_on
+    }
+
+    /// Whether there may be a run after this one.
+    fn goes_on(&self, result: &RunResult) -> Result<(), Stopped<R::Error>> {
+        if !result.failures.is_empty() {
+            Err(Stopped::Failure)
+        } else if self.runner.is_interrupted() {
+            Err(Stopped::Interrupt)
+        } else {
+            Ok(())
+        }
     }
 
     fn iterate(mut self, runs: u64, bootstrap: &Bootstrap) -> Conclusion<R::Error> {
@@ -279,7 +298,7 @@ impl<R: Runner, O: Observer> Conduct<'_, R, O> {
                 Step::Done(found) => break (Some(found), None),
             };
             let result = self.run(0, Some(rate), None);
-            let result = result.and_then(|result| has_failed(&result).map(|()| result));
+            let result = result.and_then(|result| self.goes_on(&result).map(|()| result));
             match result {
                 Ok(result) => search.measured(rate, &trial(rate, plan.random_arrivals, &result)),
                 Err(stopped) => break (None, Some(stopped)),
@@ -312,9 +331,9 @@ impl<R: Runner, O: Observer> Conduct<'_, R, O> {
                 let target = usize::from(side == Side::B);
                 let made = self.run(target, None, runs).and_then(|result| {
                     pairs.add(target, &result);
-                    let failed = has_failed(&result);
+                    let goes_on = self.goes_on(&result);
                     tallies[target].add(result);
-                    failed
+                    goes_on
                 });
                 made.err()
             });
@@ -339,15 +358,6 @@ impl<R: Runner, O: Observer> Conduct<'_, R, O> {
             answer: Answer::Compared(pairs.compared(plan.threshold, bootstrap)),
             stopped,
         }
-    }
-}
-
-/// Whether the campaign ends with this run.
-fn has_failed<E>(result: &RunResult) -> Result<(), Stopped<E>> {
-    if result.failures.is_empty() {
-        Ok(())
-    } else {
-        Err(Stopped::Failure)
     }
 }
 

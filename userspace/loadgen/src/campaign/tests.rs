@@ -19,6 +19,8 @@ struct Simulated {
     capacity: Option<u64>,
     /// The run in which a connection is reset.
     fails: Option<u64>,
+    /// The run in which somebody wants an end.
+    interrupted: Option<u64>,
     /// From which run on nobody listens.
     gone: Option<u64>,
     made: Vec<Assignment>,
@@ -67,6 +69,11 @@ impl Runner for Simulated {
             });
         }
         Ok(run)
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.interrupted
+            .is_some_and(|number| number < self.made.len() as u64)
     }
 }
 
@@ -155,6 +162,32 @@ fn a_failed_run_is_the_last_and_is_counted() {
         assert_eq!(conclusion.stopped, Some(Stopped::Failure));
         assert_eq!((conclusion.servers[0].runs, runner.made.len()), (3, 3));
         assert_eq!(conclusion.servers[0].total.failures.len(), 1);
+    }
+}
+
+#[test]
+fn an_interrupted_run_is_the_last_and_is_counted() {
+    let search = SearchPlan {
+        first: 1_000,
+        ..SearchPlan::new("p99<1s".parse().unwrap())
+    };
+    for (plan, runs) in [(Plan::Iterations(9), 3), (Plan::Search(search), 0)] {
+        let mut runner = Simulated {
+            interrupted: Some(2),
+            capacity: Some(1_000_000),
+            ..one(20_000.0, 0.0)
+        };
+        let conclusion = conduct(&plan, 1, &mut runner, &mut ());
+        assert_eq!(conclusion.stopped, Some(Stopped::Interrupt));
+        assert_eq!(runner.made.len(), 3);
+        assert_eq!(
+            conclusion
+                .servers
+                .iter()
+                .map(|server| server.runs)
+                .sum::<u64>(),
+            runs
+        );
     }
 }
 

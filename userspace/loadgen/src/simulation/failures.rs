@@ -245,3 +245,37 @@ fn an_engine_that_fails_ends_the_run() {
     };
     assert_eq!(result.ledger, expected);
 }
+
+#[test]
+fn an_interrupt_ends_the_run_when_all_that_was_sent_is_answered() {
+    let paces = [Pace::Closed, open(1_000.0, Arrivals::Fixed)];
+    for (transport, pace) in [Stream, Datagrams].into_iter().zip(paces) {
+        let interrupt = Interrupt::default();
+        let load = Load {
+            pace,
+            in_flight: 4,
+            ..load(transport)
+        };
+        let result = simulate_until(
+            &interrupt,
+            &load,
+            |_| {},
+            |request| {
+                if request.number == 10 {
+                    interrupt.raise();
+                }
+                Fate::reply(2 * MS)
+            },
+        )
+        .result;
+        let Ledger { sent, skipped, .. } = result.ledger;
+        assert_eq!(result.failures, []);
+        assert!((11..=14).contains(&sent), "{sent}");
+        let expected = Ledger {
+            scheduled: 100,
+            skipped,
+            ..all_answered(sent)
+        };
+        assert_eq!(result.ledger, expected);
+    }
+}

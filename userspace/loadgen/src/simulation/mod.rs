@@ -19,6 +19,7 @@ use crate::{
         simulated::{Arrival, Fate, Knobs, Simulated},
         Nanos,
     },
+    interrupt::Interrupt,
     load::{Extent, Load, Pace, Transport},
     protocol::{Connection, Progress},
     pulse::{Look, Pulses},
@@ -126,6 +127,16 @@ fn simulate(load: &Load, script: impl FnMut(Arrival) -> Fate) -> Report {
 fn simulate_with(
     load: &Load,
     change: impl FnOnce(&mut Knobs),
+    script: impl FnMut(Arrival) -> Fate,
+) -> Report {
+    simulate_until(&Interrupt::default(), load, change, script)
+}
+
+/// As [`simulate_with`], but the run ends early if the script raises the interrupt.
+fn simulate_until(
+    interrupt: &Interrupt,
+    load: &Load,
+    change: impl FnOnce(&mut Knobs),
     mut script: impl FnMut(Arrival) -> Fate,
 ) -> Report {
     let arrived = Rc::new(Cell::new(0));
@@ -143,7 +154,7 @@ fn simulate_with(
     change(&mut knobs);
     let mut engine = Simulated::new(load.connections, START, knobs, script);
     engine.sends = Rc::clone(&sends);
-    let course = Course::new(1);
+    let course = Course::new(1, interrupt.clone());
     let protocols = (0..load.connections).map(|_| Numbers::default());
     let mut worker = Worker::new(load, &course, engine, protocols, 0);
     let pulses = Pulses::new(1);
