@@ -6,10 +6,14 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     os::fd::OwnedFd,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
+use rustix::{
+    event::{poll, PollFd, PollFlags, Timespec},
+    io::Errno,
+    process::{getrlimit, setrlimit, Resource, Rlimit},
+};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{
@@ -19,6 +23,10 @@ use crate::{
 
 /// How long a receive looks at the network device itself, in microseconds: what the kernel's documentation recommends.
 const BUSY_POLL_US: u32 = 50;
+
+/// How many connections are established at the same time: more may be more than a server's queue takes, and then it takes
+/// a second until they are tried again.
+const CONNECTING: usize = 32;
 
 /// Descriptors that are needed besides those of connections.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -47,7 +55,8 @@ impl Peer {
     /// Opens so many connections, without Nagle's algorithm, or sockets for datagrams.
     ///
     /// Of several addresses, the first is taken that accepts a connection; for datagrams, the first to which the system
-    /// has a route, as nothing tells whether somebody is there.
+    /// has a route, as nothing tells whether somebody is there. When there is one, the other connections are established
+    /// several at a time, so that a server far away is not waited for once for each.
     ///
     /// # Errors
     ///
@@ -59,18 +68,23 @@ impl Peer {
         options: &SocketOptions,
     ) -> Result<Sockets, ConnectError> {
         allow_descriptors(count as u64 + OTHER_DESCRIPTORS);
+        let mut sockets = Vec::with_capacity(count);
+        while sockets.len() < count {
+            // The first one finds the address.
+            let some = match sockets.len() {
+                0 => 1,
+                opened => CONNECTING.min(count - opened),
+            };
+            sockets.extend(self.first_that(|address| open(some, transport, address, options))?);
+        }
         let mut busy_poll_refused = None;
-        let sockets = (0..count).map(|_| {
-            self.first_that(|address| {
-                let socket = open(transport, address, options)?;
-                if options.busy_poll {
-                    busy_poll_refused = socket.set_busy_poll(BUSY_POLL_US).err();
-                }
-                Ok(socket.into())
-            })
-        });
+        if options.busy_poll {
+            for socket in &sockets {
+                busy_poll_refused = socket.set_busy_poll(BUSY_POLL_US).err();
+            }
+        }
         Ok(Sockets {
-            sockets: sockets.collect::<Result<_, _>>()?,
+            sockets: sockets.into_iter().map(OwnedFd::from).collect(),
             busy_poll_refused,
         })
     }
@@ -91,13 +105,38 @@ fn allow_descriptors(needed: u64) {
     }
 }
 
-fn open(transport: Transport, address: SocketAddr, options: &SocketOptions) -> io::Result<Socket> {
+/// Opens so many at the same time.
+fn open(
+    count: usize,
+    transport: Transport,
+    address: SocketAddr,
+    options: &SocketOptions,
+) -> io::Result<Vec<Socket>> {
+    let deadline = Instant::now() + options.timeout;
+    let begun: Vec<_> = (0..count)
+        .map(|_| begin(transport, address, options.bind))
+        .collect::<io::Result<_>>()?;
+    for socket in &begun {
+        if transport == Transport::Stream {
+            wait_for_connection(socket, deadline)?;
+            socket.set_tcp_nodelay(true)?;
+        }
+        if is_self_connected(socket)? {
+            return Err(io::ErrorKind::ConnectionRefused.into());
+        }
+        socket.set_nonblocking(false)?;
+    }
+    Ok(begun)
+}
+
+/// Opens a socket and begins to connect it.
+fn begin(transport: Transport, address: SocketAddr, bind: Option<IpAddr>) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
         Transport::Stream => (Type::STREAM, Protocol::TCP),
         Transport::Datagrams => (Type::DGRAM, Protocol::UDP),
     };
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    if let Some(local) = options.bind {
+    if let Some(local) = bind {
         if local.is_ipv4() != address.is_ipv4() {
             return Err(io::Error::new(
                 io::ErrorKind::AddrNotAvailable,
@@ -106,25 +145,30 @@ fn open(transport: Transport, address: SocketAddr, options: &SocketOptions) -> i
         }
         socket.bind(&SocketAddr::new(local, 0).into())?;
     }
-    match transport {
-        Transport::Stream => {
-            connect(&socket, address, options.timeout)?;
-            socket.set_tcp_nodelay(true)?;
-        }
-        Transport::Datagrams => socket.connect(&address.into())?,
-    }
-    if is_self_connected(&socket)? {
-        return Err(io::ErrorKind::ConnectionRefused.into());
+    socket.set_nonblocking(true)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+        connected => connected?,
     }
     Ok(socket)
 }
 
-fn connect(socket: &Socket, address: SocketAddr, timeout: Duration) -> io::Result<()> {
-    let connected = socket.connect_timeout(&address.into(), timeout);
-    connected.map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => io::Error::new(error.kind(), "connection timed out"),
-        _ => error,
-    })
+fn wait_for_connection(socket: &Socket, deadline: Instant) -> io::Result<()> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
+        match poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&left)) {
+            Ok(0) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    "connection timed out",
+                ))
+            }
+            Ok(_) => return socket.take_error()?.map_or(Ok(()), Err),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Whether the socket is connected to itself, and so is a perfect echo server.
@@ -160,6 +204,21 @@ mod tests {
         assert_eq!(sockets.len(), 2);
         for socket in sockets {
             assert!(TcpStream::from(socket).nodelay().unwrap());
+        }
+    }
+
+    #[test]
+    fn many_connections_are_opened_and_block() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = peer(listener.local_addr().unwrap());
+        let count = 3 * CONNECTING + 2;
+        let sockets = peer
+            .open(Transport::Stream, count, &OPTIONS)
+            .unwrap()
+            .sockets;
+        assert_eq!(sockets.len(), count);
+        for socket in sockets {
+            assert!(!Socket::from(socket).nonblocking().unwrap());
         }
     }
 
