@@ -93,7 +93,8 @@ impl<C: Connection> Link<C> {
     pub(crate) fn new(protocol: C, load: &Load) -> Self {
         Self {
             protocol,
-            outstanding: Outstanding::new(load.in_flight.min(4096)),
+            // In open loop, few connections ever have as many as they may.
+            outstanding: Outstanding::new(load.in_flight.min(64)),
             socket: Socket::Ready,
             schedule: None,
             due: VecDeque::new(),

@@ -76,6 +76,8 @@ struct Intervals {
     /// How long each is.
     length: Nanos,
     past: Vec<Distribution>,
+    /// While intervals are made of two each, what there is of that.
+    halving: Option<Halving>,
     /// What there is of the present one.
     present: Distribution,
     /// When the present one ends.
@@ -85,6 +87,18 @@ struct Intervals {
     /// When the present part ends.
     slice_end: Nanos,
 }
+
+/// Intervals that become half as many. All at once would keep the thread from its replies for too long.
+#[derive(Clone, Copy, Debug)]
+struct Halving {
+    /// How many of the first past intervals are to be paired: an even number.
+    of: usize,
+    /// How many pairs are one each already. Those are the first, and behind them are as many that are empty.
+    paired: usize,
+}
+
+/// So many pairs become one each when an interval ends.
+const PAIRS_AT_ONCE: usize = 2;
 
 impl Recorder {
     /// A recorder, with all the room that it needs but for intervals. They are `interval` long, which is not 0.
@@ -101,6 +115,7 @@ impl Recorder {
                 start: 0,
                 length: interval,
                 past: Vec::new(),
+                halving: None,
                 present: Distribution::default(),
                 end: interval,
                 slice: interval,
@@ -170,6 +185,7 @@ impl Recorder {
         }
         self.end_slice(end);
         self.intervals.end_present();
+        self.intervals.halve(MAX_INTERVALS);
         let intervals = &mut self.intervals;
         let length = intervals.length;
         let last = end.saturating_sub(intervals.start);
@@ -236,7 +252,8 @@ impl Intervals {
         if self.slice_end >= self.end {
             self.end_present();
             self.end = self.end.saturating_add(self.length);
-            if self.past.len() == MAX_INTERVALS {
+            self.halve(PAIRS_AT_ONCE);
+            if self.past.len() == MAX_INTERVALS && self.halving.is_none() {
                 self.coarsen(in_slices);
             }
         }
@@ -249,25 +266,34 @@ impl Intervals {
 
     /// Makes one of two, so that a long run has no more of them than a short one.
     fn coarsen(&mut self, in_slices: bool) {
-        self.past = halve(&self.past);
+        self.halving = Some(Halving {
+            of: MAX_INTERVALS,
+            paired: 0,
+        });
         self.length *= 2;
         if !in_slices || self.slice <= MAX_SILENCE / 2 {
             self.slice *= 2;
         }
         // An even number is past, so that the present one begins where one of twice the length does.
-        self.end = self.start + (self.past.len() as Nanos + 1) * self.length;
+        self.end = self.start + (MAX_INTERVALS as Nanos / 2 + 1) * self.length;
     }
-}
 
-fn halve(intervals: &[Distribution]) -> Vec<Distribution> {
-    let merge = |pair: &[Distribution]| {
-        let mut both = pair[0].clone();
-        if let Some(second) = pair.get(1) {
-            both.merge(second);
+    /// Makes one interval of each of so many pairs, if there are pairs left.
+    fn halve(&mut self, pairs: usize) {
+        let Some(Halving { of, paired }) = self.halving else {
+            return;
+        };
+        let end = (paired + pairs).min(of / 2);
+        for pair in paired..end {
+            let mut both = std::mem::take(&mut self.past[2 * pair]);
+            both.merge(&std::mem::take(&mut self.past[2 * pair + 1]));
+            self.past[pair] = both;
         }
-        both
-    };
-    intervals.chunks(2).map(merge).collect()
+        self.halving = (end < of / 2).then_some(Halving { of, paired: end });
+        if self.halving.is_none() {
+            self.past.drain(of / 2..of);
+        }
+    }
 }
 
 /// The intervals of all threads together. Those of one thread may be as long as two, or four, of another's.

@@ -137,20 +137,27 @@ impl Distribution {
         at.or(self.buckets.last()).map(|&(ns, _)| ns)
     }
 
-    /// Adds all latencies of `other`.
+    /// Adds all latencies of `other`, in a time that is proportional to the number of buckets.
     pub fn merge(&mut self, other: &Self) {
-        if other.is_empty() {
+        if self.is_empty() {
+            self.buckets.clone_from(&other.buckets);
             return;
         }
-        let mut both = [self.buckets.as_slice(), &other.buckets].concat();
-        both.sort_unstable();
-        both.dedup_by(|next, kept| {
-            let equal = next.0 == kept.0;
-            if equal {
-                kept.1 += next.1;
+        let mut both = Vec::with_capacity(self.buckets.len() + other.buckets.len());
+        let mut rest = other.buckets.as_slice();
+        for &(ns, count) in &self.buckets {
+            let shorter = rest.iter().take_while(|&&(other, _)| other < ns).count();
+            both.extend_from_slice(&rest[..shorter]);
+            rest = &rest[shorter..];
+            match rest {
+                [(other, more), after @ ..] if *other == ns => {
+                    both.push((ns, count + more));
+                    rest = after;
+                }
+                _ => both.push((ns, count)),
             }
-            equal
-        });
+        }
+        both.extend_from_slice(rest);
         self.buckets = both;
     }
 }
@@ -217,6 +224,9 @@ mod tests {
         let mut merged = distribution(&[(1, 2), (5, 1)]);
         merged.merge(&distribution(&[(1, 1), (3, 1), (5, 1), (9, 1)]));
         assert_eq!(merged, distribution(&[(1, 3), (3, 1), (5, 2), (9, 1)]));
+        let mut none = Distribution::default();
+        none.merge(&merged);
+        assert_eq!(none, merged);
         assert_eq!(merged.len(), 7);
     }
 

@@ -28,9 +28,6 @@ const BUSY_POLL_US: u32 = 50;
 /// a second until they are tried again.
 const CONNECTING: usize = 32;
 
-/// Descriptors that are needed besides those of connections.
-const OTHER_DESCRIPTORS: u64 = 64;
-
 /// How sockets are opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketOptions {
@@ -67,7 +64,7 @@ impl Peer {
         count: usize,
         options: &SocketOptions,
     ) -> Result<Sockets, ConnectError> {
-        allow_descriptors(count as u64 + OTHER_DESCRIPTORS);
+        allow_descriptors();
         let mut sockets = Vec::with_capacity(count);
         while sockets.len() < count {
             // The first one finds the address.
@@ -90,19 +87,14 @@ impl Peer {
     }
 }
 
-/// Raises the limit of descriptors if it is too low and the system lets us. If not, opening sockets will tell.
-fn allow_descriptors(needed: u64) {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current.is_some_and(|current| current < needed) {
-        let raised = maximum.map_or(needed, |maximum| maximum.min(needed));
-        let _ = setrlimit(
-            Resource::Nofile,
-            Rlimit {
-                current: Some(raised),
-                maximum,
-            },
-        );
-    }
+/// Allows as many descriptors as the system lets us have. If that is too few, opening sockets will tell.
+fn allow_descriptors() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, all);
 }
 
 /// Opens so many at the same time.
