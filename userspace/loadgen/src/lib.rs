@@ -18,6 +18,7 @@ mod course;
 pub mod engine;
 pub mod histogram;
 pub mod interrupt;
+mod intervals;
 pub mod ledger;
 mod link;
 pub mod load;

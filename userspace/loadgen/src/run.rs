@@ -12,10 +12,10 @@ use crate::{
     course::Course,
     engine::{plain::Plain, uring::Uring, Engine, Nanos},
     interrupt::Interrupt,
+    intervals::merge_intervals,
     load::Load,
     protocol::Protocol,
     pulse::{Pulse, Pulses},
-    recorder::merge_intervals,
     result::{RunResult, ThreadResult},
     worker::{Finished, Worker},
 };
