@@ -9,6 +9,9 @@ use crate::{
     schedule::{Arrivals, Rate},
 };
 
+/// So often at least, a failure elsewhere, an interrupt and who looks on are remembered however long the timeout is.
+const LONGEST_TICK: Nanos = 1_000_000_000;
+
 /// What load a run puts on the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Load {
@@ -44,7 +47,7 @@ impl Load {
 
     /// How often engines let the worker look for what is overdue.
     pub(crate) fn tick(&self) -> Nanos {
-        (self.timeout_ns / 8).max(1)
+        (self.timeout_ns / 8).clamp(1, LONGEST_TICK)
     }
 }
 

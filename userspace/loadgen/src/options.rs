@@ -13,7 +13,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    args::{number_in, NumberError},
+    args::number_in,
     engine::Nanos,
     load::{Extent, Load, Pace, Transport},
     run::{EngineKind, Machine},
@@ -104,7 +104,7 @@ pub struct LoadOptions {
 
     /// Give up when nothing has been sent or received for so long [default: 10]; with --udp, what has not come back
     /// after so long is lost [default: 1]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "TIME", value_parser = time_in(MILLISECOND..=DAY))]
     pub timeout: Option<Duration>,
 
     /// Print the rows only
@@ -196,14 +196,11 @@ impl LoadOptions {
     }
 }
 
+const MILLISECOND: Duration = Duration::from_millis(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
 fn nanos(time: Duration) -> Nanos {
     time.as_nanos().try_into().unwrap_or(Nanos::MAX)
-}
-
-fn seconds(text: &str) -> Result<Duration, NumberError> {
-    number_in::<u64>(1..=86_400)(text).map(Duration::from_secs)
 }
 
 /// Why a length of time was refused.
@@ -333,6 +330,7 @@ mod tests {
         assert_eq!(load("-u").timeout_ns, 1_000_000_000);
         assert_eq!(load("-u --timeout 3").timeout_ns, 3_000_000_000);
         assert_eq!(load("--timeout 3").timeout_ns, 3_000_000_000);
+        assert_eq!(load("--timeout 50ms").timeout_ns, 50_000_000);
         assert_eq!(load("-u").transport, Transport::Datagrams);
     }
 

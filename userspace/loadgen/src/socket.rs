@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use rustix::{
     event::{poll, PollFd, PollFlags, Timespec},
     io::Errno,
@@ -77,7 +78,8 @@ impl Peer {
         let mut busy_poll_refused = None;
         if options.busy_poll {
             for socket in &sockets {
-                busy_poll_refused = socket.set_busy_poll(BUSY_POLL_US).err();
+                let refused = socket.set_busy_poll(BUSY_POLL_US).err();
+                busy_poll_refused = busy_poll_refused.or(refused);
             }
         }
         Ok(Sockets {
@@ -135,11 +137,19 @@ fn begin(transport: Transport, address: SocketAddr, bind: Option<IpAddr>) -> io:
                 "the address to bind to is of the other IP version",
             ));
         }
+        // The port is chosen when the server is known: there are as many for each server.
+        setsockopt(&socket, IpBindAddressNoPort, &true)?;
         socket.bind(&SocketAddr::new(local, 0).into())?;
     }
     socket.set_nonblocking(true)?;
     match socket.connect(&address.into()) {
         Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+            return Err(io::Error::new(
+                error.kind(),
+                format!("{error}: no local port is free; that of an ended connection is kept for a minute"),
+            ))
+        }
         connected => connected?,
     }
     Ok(socket)

@@ -161,7 +161,7 @@ fn who_looks_for_replies_all_the_time_finds_them() {
     let (server, _) = Server::good();
     for more in ["", "--connections 3", "--rate 1k"] {
         let line = format!(
-            "--busy-poll --timeout 80000 -c 20 {more} {}",
+            "--busy-poll --timeout 80000 -c 100 {more} {}",
             server.address
         );
         let run = echotest(&line);

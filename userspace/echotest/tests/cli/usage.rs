@@ -52,7 +52,7 @@ fn a_wrong_command_line_is_status_2_and_measures_nothing() {
         ),
         (
             format!("--timeout 0 {address}"),
-            "'0' for '--timeout <SECONDS>': not in 1 to 86400",
+            "'0' for '--timeout <TIME>': not in 1ms to 86400s",
         ),
         (
             format!("--rate 0 {address}"),
@@ -128,7 +128,7 @@ fn help_names_all_options_and_the_kind_of_loop() {
         "-i, --iterations <N>",
         "-l, --length <N>",
         "-H, --no-headers",
-        "--timeout <SECONDS>",
+        "--timeout <TIME>",
         "--duration <TIME>",
         "--warmup <TIME>",
         "--rate <RATE>",
