@@ -131,6 +131,7 @@ impl Protocol for Echo {
             // Multiples of the golden ratio are as far apart as so many places can be.
             first: (number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
             has_numbers: self.transport == Transport::Datagrams,
+            datagram: Vec::new(),
             to_send: Place::of(number, 0),
             next: 0,
             expected: Place::of(number, 0),
@@ -148,6 +149,8 @@ pub(crate) struct EchoConnection {
     first: u64,
     /// Whether messages begin with their number.
     has_numbers: bool,
+    /// The last of those, if they do.
+    datagram: Vec<u8>,
     /// Where the message to be sent next is.
     to_send: Place,
     /// In a stream, the message whose reply is due, and where it is.
@@ -161,14 +164,17 @@ impl Connection for EchoConnection {
     type Mismatch = Mismatch;
 
     #[inline]
-    fn write_request(&mut self, seq: u64, out: &mut Vec<u8>) {
-        let mut content = self.pattern.at(self.to_send);
+    fn request(&mut self, seq: u64) -> &[u8] {
+        let content = self.pattern.at(self.to_send);
         self.to_send.advance();
-        if self.has_numbers {
-            out.extend_from_slice(&self.first.wrapping_add(seq).to_be_bytes());
-            content = &content[NUMBER_BYTES..];
+        if !self.has_numbers {
+            return content;
         }
-        out.extend_from_slice(content);
+        self.datagram.clear();
+        self.datagram
+            .extend_from_slice(&self.first.wrapping_add(seq).to_be_bytes());
+        self.datagram.extend_from_slice(&content[NUMBER_BYTES..]);
+        &self.datagram
     }
 
     #[inline]
@@ -322,9 +328,7 @@ mod tests {
 
     fn requests(connection: &mut EchoConnection, count: u64) -> Vec<Vec<u8>> {
         let request = |seq| {
-            let mut request = Vec::new();
-            connection.write_request(seq, &mut request);
-            request
+            connection.request(seq).to_vec()
         };
         (0..count).map(request).collect()
     }

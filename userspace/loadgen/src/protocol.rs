@@ -29,8 +29,10 @@ pub trait Connection: Send {
     /// What can be wrong with a reply. Its text names the request, numbered from 1, and what was expected instead.
     type Mismatch: Error + Send + 'static;
 
-    /// Appends request `seq` to `out`. Each is written once, in the order of their numbers.
-    fn write_request(&mut self, seq: u64, out: &mut Vec<u8>);
+    /// The bytes of request `seq`. Each is asked for once, in the order of their numbers.
+    ///
+    /// A protocol whose requests differ in little keeps one of them, and changes only that.
+    fn request(&mut self, seq: u64) -> &[u8];
 
     /// Verifies the next bytes of the stream of replies, which are never none.
     ///

@@ -322,13 +322,19 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
     #[inline(always)]
     fn send(&mut self, place: usize, count: usize) {
         let link = &mut self.links[place];
-        self.requests.clear();
-        for number in link.outstanding.next()..link.outstanding.next() + count as u64 {
-            link.protocol
-                .write_request(number, &mut self.requests.bytes);
-            self.requests.ends.push(self.requests.bytes.len());
-        }
-        let now = self.engine.now();
+        let next = link.outstanding.next();
+        let (now, sent) = if count == 1 {
+            let request = link.protocol.request(next);
+            let now = self.engine.now();
+            (now, self.engine.send_one(place, request, &mut self.requests))
+        } else {
+            self.requests.clear();
+            for number in next..next + count as u64 {
+                self.requests.push(link.protocol.request(number));
+            }
+            let now = self.engine.now();
+            (now, self.engine.send(place, &mut self.requests))
+        };
         link.note_sending(now);
         for _ in 0..count {
             let due = link.due.pop_front();
@@ -352,7 +358,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             }
         }
         self.waiting += count;
-        match self.engine.send(place, &mut self.requests) {
+        match sent {
             Sent::All => {}
             Sent::Partly => link.socket = Socket::Full,
             Sent::Failed => link.socket = Socket::Failing,

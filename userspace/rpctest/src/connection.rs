@@ -67,6 +67,7 @@ impl Protocol for Rpc {
     fn connection(&self, number: u64) -> RpcConnection {
         RpcConnection {
             calls: Arc::clone(&self.0),
+            request: self.0.request.clone(),
             first_xid: (number as u32).wrapping_mul(XID_STRIDE),
             parser: Parser::new(self.0.limits),
             head: Vec::with_capacity(Reply::MAX_BYTES),
@@ -81,6 +82,8 @@ impl Protocol for Rpc {
 #[derive(Debug)]
 pub(crate) struct RpcConnection {
     calls: Arc<Calls>,
+    /// The last request.
+    request: Request,
     first_xid: u32,
     parser: Parser,
     /// The beginning of a reply that comes in pieces.
@@ -137,9 +140,9 @@ impl Connection for RpcConnection {
     type Mismatch = Mismatch;
 
     #[inline]
-    fn write_request(&mut self, seq: u64, out: &mut Vec<u8>) {
+    fn request(&mut self, seq: u64) -> &[u8] {
         let xid = self.first_xid.wrapping_add(seq as u32);
-        self.calls.request.append_to(out, xid);
+        self.request.with_xid(xid)
     }
 
     #[inline]
@@ -222,8 +225,7 @@ mod tests {
     fn exchange(procedure: u32, sent: u64) -> (RpcConnection, Vec<Vec<u8>>) {
         let mut connection = rpc(procedure).connection(3);
         let replies = (0..sent).map(|seq| {
-            let mut request = Vec::new();
-            connection.write_request(seq, &mut request);
+            let request = connection.request(seq);
             let xid = CallView::new(&request[4..]).unwrap().xid();
             let mut reply = vec![0; 24];
             Reply::accepted(xid, AcceptStatus::Success)
@@ -280,8 +282,7 @@ mod tests {
     fn each_connection_has_xids_of_its_own() {
         let (mut connection, _) = exchange(0, 4);
         let mut other = rpc(0).connection(4);
-        let mut request = Vec::new();
-        other.write_request(0, &mut request);
+        let request = other.request(0);
         let xid = CallView::new(&request[4..]).unwrap().xid();
         let mut reply = [0; 24];
         Reply::accepted(xid, AcceptStatus::Success)

@@ -12,12 +12,20 @@ use wire::{
 
 use crate::procedure::Procedure;
 
-/// A call with all its marks and without its xid.
+/// A call with all its marks, in which the xid is to be set.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    bytes: Vec<u8>,
-    /// Where the bytes of the xid belong, which may be in fragments of their own.
-    xid_at: [usize; 4],
+    bytes: Box<[u8]>,
+    xid_at: XidAt,
+}
+
+/// Where the bytes of the xid are.
+#[derive(Clone, Copy, Debug)]
+enum XidAt {
+    /// From here on.
+    Together(usize),
+    /// With marks between them.
+    Apart([usize; 4]),
 }
 
 impl Request {
@@ -45,8 +53,16 @@ impl Request {
             written(&call(u32::MAX), fragments)?,
         );
         let mut places = (0..bytes.len()).filter(|&at| bytes[at] != other[at]);
-        let xid_at = std::array::from_fn(|_| places.next().unwrap_or_default());
-        Ok(Self { bytes, xid_at })
+        let places: [usize; 4] = std::array::from_fn(|_| places.next().unwrap_or_default());
+        let [first, .., last] = places;
+        Ok(Self {
+            bytes: bytes.into(),
+            xid_at: if last - first == 3 {
+                XidAt::Together(first)
+            } else {
+                XidAt::Apart(places)
+            },
+        })
     }
 
     /// How many bytes the call has, with its marks.
@@ -54,14 +70,19 @@ impl Request {
         self.bytes.len()
     }
 
-    /// Appends the call with this xid.
+    /// The call with this xid.
     #[inline]
-    pub(crate) fn append_to(&self, out: &mut Vec<u8>, xid: u32) {
-        let start = out.len();
-        out.extend_from_slice(&self.bytes);
-        for (at, byte) in self.xid_at.into_iter().zip(xid.to_be_bytes()) {
-            out[start + at] = byte;
+    pub(crate) fn with_xid(&mut self, xid: u32) -> &[u8] {
+        let xid = xid.to_be_bytes();
+        match self.xid_at {
+            XidAt::Together(at) => self.bytes[at..][..4].copy_from_slice(&xid),
+            XidAt::Apart(places) => {
+                for (at, byte) in places.into_iter().zip(xid) {
+                    self.bytes[at] = byte;
+                }
+            }
         }
+        &self.bytes
     }
 }
 
@@ -93,10 +114,9 @@ mod tests {
 
     fn request(fragments: u32) -> Vec<u8> {
         let fragments = NonZeroU32::new(fragments);
-        let request = Request::new(NULL, Credential::None, fragments).unwrap();
-        let mut out = b"before".to_vec();
-        request.append_to(&mut out, 0x0102_0304);
-        out.split_off(6)
+        let mut request = Request::new(NULL, Credential::None, fragments).unwrap();
+        request.with_xid(u32::MAX);
+        request.with_xid(0x0102_0304).to_vec()
     }
 
     /// All of the call but its first four bytes, the xid.
@@ -146,11 +166,10 @@ mod tests {
             groups: Groups::default(),
         };
         let one = Some(NonZeroU32::MIN);
-        let request = Request::new(NULL, Credential::Sys(user), one).unwrap();
-        let mut out = Vec::new();
-        request.append_to(&mut out, 7);
-        assert_eq!(out[..4], [0x80, 0, 0, 0x44]);
-        assert_eq!(out.len(), 0x44 + 4);
+        let mut request = Request::new(NULL, Credential::Sys(user), one).unwrap();
+        let call = request.with_xid(7);
+        assert_eq!(call[..4], [0x80, 0, 0, 0x44]);
+        assert_eq!(call.len(), 0x44 + 4);
         let named = AuthSys {
             machine_name: &[b'x'; 256],
             ..user

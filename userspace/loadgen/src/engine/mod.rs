@@ -54,6 +54,13 @@ impl Requests {
         self.ends.is_empty()
     }
 
+    /// Adds one after the last.
+    #[inline]
+    pub fn push(&mut self, request: &[u8]) {
+        self.bytes.extend_from_slice(request);
+        self.ends.push(self.bytes.len());
+    }
+
     /// Removes all, and keeps the room.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -145,6 +152,14 @@ pub trait Engine {
     /// Whatever becomes of them, they are the engine's afterwards: the caller clears `requests`. It must not be called
     /// between [`Sent::Partly`] and the [`Event::Sent`] that leaves nothing, nor after [`Sent::Failed`] or the connection's last event.
     fn send(&mut self, connection: usize, requests: &mut Requests) -> Sent;
+
+    /// Sends one request, as [`Engine::send`] does. An engine that sends it from where it is need not copy it to `spare`.
+    #[inline]
+    fn send_one(&mut self, connection: usize, request: &[u8], spare: &mut Requests) -> Sent {
+        spare.clear();
+        spare.push(request);
+        self.send(connection, spare)
+    }
 
     /// How many of the requests that were handed over on a connection the system has not begun to take; they are the
     /// last ones. It stays so after the connection's last event.

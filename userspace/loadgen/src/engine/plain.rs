@@ -340,8 +340,7 @@ impl Engine for Plain {
 
     #[inline(always)]
     fn send(&mut self, place: usize, requests: &mut Requests) -> Sent {
-        let connection = &mut self.connections[place];
-        let Some(socket) = &connection.socket else {
+        let Some(socket) = &self.connections[place].socket else {
             return Sent::Failed;
         };
         let (sent, all) = match self.transport {
@@ -356,15 +355,22 @@ impl Engine for Plain {
         };
         match sent {
             Ok(sent) if sent == all => Sent::All,
-            Ok(sent) => self.keep(place, requests, sent),
-            Err(error) if is_temporary(&error) => self.keep(place, requests, 0),
-            Err(error) => {
-                connection.error = Some(error);
-                std::mem::swap(&mut connection.kept, requests);
-                self.failing.push_back(place);
-                Sent::Failed
-            }
+            sent => self.keep(place, requests, sent),
         }
+    }
+
+    #[inline(always)]
+    fn send_one(&mut self, place: usize, request: &[u8], spare: &mut Requests) -> Sent {
+        let Some(socket) = &self.connections[place].socket else {
+            return Sent::Failed;
+        };
+        let sent = send(socket, request, SEND);
+        if sent == Ok(request.len()) {
+            return Sent::All;
+        }
+        spare.clear();
+        spare.push(request);
+        self.keep(place, spare, sent.map_err(io::Error::from))
     }
 
     fn unsent(&self, place: usize) -> usize {
@@ -448,13 +454,21 @@ impl Engine for Plain {
 }
 
 impl Plain {
-    /// Keeps what a full socket did not take, until it does.
+    /// Keeps what a socket did not take: a full one, until it does, and a failed one for ever.
     #[cold]
-    fn keep(&mut self, place: usize, requests: &mut Requests, sent: usize) -> Sent {
+    fn keep(&mut self, place: usize, requests: &mut Requests, sent: io::Result<usize>) -> Sent {
         let connection = &mut self.connections[place];
         // Nothing was kept before: the buffers change hands without a copy.
         std::mem::swap(&mut connection.kept, requests);
-        connection.kept_sent = sent;
+        connection.kept_sent = match sent {
+            Ok(sent) => sent,
+            Err(error) if is_temporary(&error) => 0,
+            Err(error) => {
+                connection.error = Some(error);
+                self.failing.push_back(place);
+                return Sent::Failed;
+            }
+        };
         connection.is_full = true;
         self.watch(place);
         Sent::Partly

@@ -96,8 +96,7 @@ fn load(transport: Transport, batch: usize) -> Load {
 fn requests<T: AsRef<[u8]>>(requests: &[T]) -> Requests {
     let mut all = Requests::default();
     for request in requests {
-        all.bytes.extend_from_slice(request.as_ref());
-        all.ends.push(all.bytes.len());
+        all.push(request.as_ref());
     }
     all
 }

@@ -40,6 +40,7 @@ const START: Nanos = 5 * S;
 /// Requests and replies that are nothing but their number.
 #[derive(Debug, Default)]
 struct Numbers {
+    request: [u8; BYTES],
     /// What has come of the next reply.
     partial: Vec<u8>,
 }
@@ -60,8 +61,9 @@ impl std::error::Error for WrongNumber {}
 impl Connection for Numbers {
     type Mismatch = WrongNumber;
 
-    fn write_request(&mut self, number: u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&number.to_be_bytes());
+    fn request(&mut self, number: u64) -> &[u8] {
+        self.request = number.to_be_bytes();
+        &self.request
     }
 
     fn stream(&mut self, bytes: &[u8], sent: u64) -> Result<Progress, WrongNumber> {

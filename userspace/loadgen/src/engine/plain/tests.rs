@@ -57,8 +57,7 @@ fn datagrams(batch: usize) -> (Plain, UdpSocket) {
 fn requests(all: &[&[u8]]) -> Requests {
     let mut requests = Requests::default();
     for request in all {
-        requests.bytes.extend_from_slice(request);
-        requests.ends.push(requests.bytes.len());
+        requests.push(request);
     }
     requests
 }
