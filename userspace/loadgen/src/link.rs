@@ -5,7 +5,8 @@
 use std::collections::VecDeque;
 
 use crate::{
-    engine::Nanos,
+    clock,
+    engine::{Engine, Nanos, Requests, Sent},
     load::{Extent, Load, Transport},
     protocol::Connection,
     recorder::Recorder,
@@ -68,10 +69,10 @@ pub(crate) struct Link<C> {
     pub(crate) schedule: Option<Schedule>,
     /// In open loop, when the requests were due that wait for the socket to take them.
     pub(crate) due: VecDeque<Nanos>,
-    /// Requests after the warm-up that were due.
-    pub(crate) issued: u64,
-    /// Whether no more will be.
-    pub(crate) finished: bool,
+    /// How many more requests after the warm-up may be due. In a run of a duration, that is more than there ever are.
+    pub(crate) left: u64,
+    /// What the engine was told to receive with one call at most.
+    limit: usize,
     /// The number of the first request after the warm-up, once it was sent.
     pub(crate) first_measured: u64,
     /// Since when nothing has come or could be sent, although replies were waited for.
@@ -98,8 +99,11 @@ impl<C: Connection> Link<C> {
             socket: Socket::Ready,
             schedule: None,
             due: VecDeque::new(),
-            issued: 0,
-            finished: false,
+            left: match load.extent {
+                Extent::Count(count) => count,
+                Extent::Duration(_) => u64::MAX,
+            },
+            limit: usize::MAX,
             first_measured: u64::MAX,
             quiet_since: 0,
             lost_meanwhile: 0,
@@ -112,22 +116,61 @@ impl<C: Connection> Link<C> {
         number >= self.first_measured
     }
 
-    /// How many more requests may be due.
+    /// Sends so many requests with one call, which the caller enters as outstanding; returns when that was.
+    #[inline(always)]
+    pub(crate) fn send<E: Engine>(
+        &mut self,
+        place: usize,
+        count: usize,
+        engine: &mut E,
+        requests: &mut Requests,
+    ) -> Nanos {
+        let next = self.outstanding.next();
+        let (now, sent) = if count == 1 {
+            let request = self.protocol.request(next);
+            (engine.now(), engine.send_one(place, request, requests))
+        } else {
+            requests.clear();
+            for number in next..next + count as u64 {
+                requests.push(self.protocol.request(number));
+            }
+            (engine.now(), engine.send(place, requests))
+        };
+        match sent {
+            Sent::All => {}
+            Sent::Partly => self.socket = Socket::Full,
+            Sent::Failed => self.socket = Socket::Failing,
+        }
+        // If nothing was waited for until now, that begins.
+        if self.outstanding.waiting() == 0 && self.lost_meanwhile == 0 {
+            self.quiet_since = now;
+        }
+        now
+    }
+
+    /// The next request is one after the warm-up. With the first of a thread, its processor time begins to count.
     #[inline]
-    pub(crate) fn remaining(&self, extent: Extent) -> usize {
-        match extent {
-            _ if self.finished => 0,
-            // What does not fit is more than there ever is.
-            Extent::Count(count) => usize::try_from(count - self.issued).unwrap_or(usize::MAX),
-            Extent::Duration(_) => usize::MAX,
+    pub(crate) fn measure(&mut self, cpu_start: &mut Option<Nanos>) {
+        if self.first_measured == u64::MAX {
+            self.first_measured = self.outstanding.next();
+            cpu_start.get_or_insert_with(clock::thread_cpu_time);
         }
     }
 
-    /// Something is sent now: if nothing was waited for until now, that begins.
-    #[inline]
-    pub(crate) fn note_sending(&mut self, now: Nanos) {
-        if self.outstanding.waiting() == 0 && self.lost_meanwhile == 0 {
-            self.quiet_since = now;
+    /// Says how much one call shall receive: as many replies as a batch has, or all that there is if no more than these
+    /// are due, so that what should not be there is noticed.
+    #[inline(always)]
+    pub(crate) fn set_limit<E: Engine>(&mut self, place: usize, load: &Load, engine: &mut E) {
+        if load.transport == Transport::Stream {
+            let limit = if self.outstanding.waiting() > load.batch {
+                self.protocol.reply_bytes(load.batch)
+            } else {
+                usize::MAX
+            };
+            if limit != self.limit {
+                self.limit = limit;
+                engine.limit(place, limit);
+            }
         }
     }
 

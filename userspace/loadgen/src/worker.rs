@@ -10,7 +10,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, io, sync::Arc};
 use crate::{
     clock,
     course::Course,
-    engine::{Engine, Event, Nanos, Requests, Sent, Wait},
+    engine::{Engine, Event, Nanos, Requests, Wait},
     link::{seconds, Broken, Limits, Link, Socket},
     load::{Extent, Load, Pace, Transport},
     protocol::Connection,
@@ -26,7 +26,6 @@ const SKIPS_AT_ONCE: usize = 256;
 /// One thread's connections, and what it does with them.
 pub(crate) struct Worker<'a, C, E> {
     load: &'a Load,
-    is_open_loop: bool,
     course: &'a Course,
     engine: E,
     links: Vec<Link<C>>,
@@ -34,7 +33,7 @@ pub(crate) struct Worker<'a, C, E> {
     first: usize,
     start: Nanos,
     limits: Limits,
-    /// When no more requests are due.
+    /// When no more requests are due; 0 once a connection has failed, of this thread or another.
     until: Nanos,
     /// In open loop, when each connection has its next request due, or its end. The earliest is the first.
     agenda: BinaryHeap<Reverse<(Nanos, usize)>>,
@@ -42,8 +41,6 @@ pub(crate) struct Worker<'a, C, E> {
     waiting: usize,
     /// Requests that were due and wait for their socket, on all connections.
     held: usize,
-    /// Whether a connection has failed, of this thread or another, or somebody wants an end: nothing is due any more.
-    stopping: bool,
     next_check: Nanos,
     requests: Requests,
     recorder: Recorder,
@@ -51,6 +48,24 @@ pub(crate) struct Worker<'a, C, E> {
     /// The processor time of this thread at the end of the warm-up.
     cpu_start: Option<Nanos>,
 }
+
+/// What makes requests due. The exchange is compiled for each, so that one does not cost what only the other needs.
+trait Pacing {
+    /// How long there is nothing to do but to receive.
+    fn next_wait<C: Connection, E: Engine>(worker: &Worker<'_, C, E>, now: Nanos) -> Wait;
+
+    /// Does what is due by the time.
+    fn dispatch<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, now: Nanos);
+
+    /// Sends what may be sent on a connection, as its replies, the socket or lost datagrams have made room.
+    fn go_on<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, place: usize, now: Nanos);
+}
+
+/// A reply makes the next request due.
+struct ClosedLoop;
+
+/// The schedule makes requests due.
+struct OpenLoop;
 
 /// What one call to the engine brought.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +104,6 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             .collect();
         Self {
             load,
-            is_open_loop: load.is_open_loop(),
             course,
             engine,
             first,
@@ -103,7 +117,6 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             links,
             waiting: 0,
             held: 0,
-            stopping: false,
             next_check: 0,
             requests: Requests::with_capacity(4096, load.batch),
             recorder: Recorder::new(load.is_open_loop(), load.interval_ns),
@@ -122,7 +135,11 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
     pub(crate) fn run(mut self, start: Nanos) -> Finished {
         self.begin(start);
         self.course.enter(self.engine.now());
-        self.exchange();
+        if self.load.is_open_loop() {
+            self.exchange::<OpenLoop>();
+        } else {
+            self.exchange::<ClosedLoop>();
+        }
         let ended = self.engine.now();
         self.course.leave(ended);
         let cpu_ns = self
@@ -164,26 +181,24 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         }
     }
 
-    fn exchange(&mut self) {
+    fn exchange<P: Pacing>(&mut self) {
         let mut now = self.start;
         let mut more = false;
         self.next_check = now.saturating_add(self.load.tick());
-        if !self.is_open_loop {
-            for place in 0..self.links.len() {
-                self.go_on(place, now);
-            }
+        for place in 0..self.links.len() {
+            P::go_on(self, place, now);
         }
         loop {
-            if !self.stopping && self.course.is_stopping() {
+            if self.course.is_stopping() && self.until != 0 {
                 self.stop();
             }
-            if self.is_open_loop && !more {
-                self.dispatch(now);
+            if !more {
+                P::dispatch(self, now);
             }
             if self.waiting == 0 && self.held == 0 && self.agenda.is_empty() {
                 break;
             }
-            now = match self.turn(self.next_wait(now)) {
+            now = match self.turn::<P>(P::next_wait(self, now)) {
                 Ok(turn) => {
                     more = turn.more;
                     turn.at
@@ -191,8 +206,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 Err(error) => return self.fail_all(now, &error),
             };
             if now >= self.next_check {
-                self.check(now);
-                self.next_check = now.saturating_add(self.load.tick());
+                self.check::<P>(now);
             }
         }
         if self.load.transport == Transport::Datagrams {
@@ -200,21 +214,9 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         }
     }
 
-    #[inline(always)]
-    fn next_wait(&self, now: Nanos) -> Wait {
-        if !self.is_open_loop {
-            return Wait::Tick;
-        }
-        match self.agenda.peek() {
-            Some(&Reverse((due, _))) if due <= now => Wait::No,
-            Some(&Reverse((due, _))) => Wait::Until(due.min(self.next_check)),
-            None => Wait::Tick,
-        }
-    }
-
     /// Waits for something and does what follows from it.
     #[inline(always)]
-    fn turn(&mut self, wait: Wait) -> io::Result<Turn> {
+    fn turn<P: Pacing>(&mut self, wait: Wait) -> io::Result<Turn> {
         let mut is_part = false;
         let at = match self.engine.poll(wait)? {
             Event::Received {
@@ -238,7 +240,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 is_part = more;
                 match verified {
                     Ok(()) if more => {}
-                    Ok(()) => self.go_on(connection, at),
+                    Ok(()) => P::go_on(self, connection, at),
                     Err(broken) => self.fail(connection, at, broken),
                 }
                 at
@@ -252,7 +254,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 link.note_progress(at);
                 if !left {
                     link.socket = Socket::Ready;
-                    self.go_on(connection, at);
+                    P::go_on(self, connection, at);
                 }
                 at
             }
@@ -283,141 +285,10 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         })
     }
 
-    /// Sends what may be sent on a connection, as its replies, the socket or lost datagrams have made room.
-    #[inline(always)]
-    fn go_on(&mut self, place: usize, now: Nanos) {
-        let link = &self.links[place];
-        let mut room = if self.is_open_loop {
-            link.due.len()
-        } else if self.stopping || now >= self.until {
-            0
-        } else {
-            let room = self.load.in_flight - link.outstanding.waiting();
-            room.min(link.remaining(self.load.extent))
-        };
-        while room != 0 && self.links[place].socket == Socket::Ready {
-            let count = room.min(self.load.batch);
-            self.send(place, count);
-            room -= count;
-        }
-        self.set_limit(place);
-    }
-
-    /// Says how much one call shall receive: as many replies as a batch has, or all that there is if no more than these
-    /// are due, so that what should not be there is noticed.
-    #[inline(always)]
-    fn set_limit(&mut self, place: usize) {
-        if self.load.transport == Transport::Stream {
-            let link = &self.links[place];
-            let bytes = if link.outstanding.waiting() > self.load.batch {
-                link.protocol.reply_bytes(self.load.batch)
-            } else {
-                usize::MAX
-            };
-            self.engine.limit(place, bytes);
-        }
-    }
-
-    /// Sends so many requests with one call.
-    #[inline(always)]
-    fn send(&mut self, place: usize, count: usize) {
-        let link = &mut self.links[place];
-        let next = link.outstanding.next();
-        let (now, sent) = if count == 1 {
-            let request = link.protocol.request(next);
-            let now = self.engine.now();
-            (now, self.engine.send_one(place, request, &mut self.requests))
-        } else {
-            self.requests.clear();
-            for number in next..next + count as u64 {
-                self.requests.push(link.protocol.request(number));
-            }
-            let now = self.engine.now();
-            (now, self.engine.send(place, &mut self.requests))
-        };
-        link.note_sending(now);
-        for _ in 0..count {
-            let due = link.due.pop_front();
-            let intended = due.unwrap_or(now);
-            let measured = intended >= self.limits.measure_from;
-            if measured && link.first_measured == u64::MAX {
-                link.first_measured = link.outstanding.next();
-                self.cpu_start.get_or_insert_with(clock::thread_cpu_time);
-            }
-            link.outstanding.push(intended, now);
-            let ledger = self.recorder.ledger(measured);
-            ledger.sent += 1;
-            if due.is_some() {
-                self.held -= 1;
-                if measured {
-                    self.recorder.lag(now.saturating_sub(intended));
-                }
-            } else {
-                ledger.scheduled += 1;
-                link.issued += u64::from(measured);
-            }
-        }
-        self.waiting += count;
-        match sent {
-            Sent::All => {}
-            Sent::Partly => link.socket = Socket::Full,
-            Sent::Failed => link.socket = Socket::Failing,
-        }
-    }
-
-    /// In open loop, sends what is due on one connection, or skips it.
-    ///
-    /// It is one only, and one call, so that a thread that is behind receives as often as it sends.
-    fn dispatch(&mut self, now: Nanos) {
-        let Some(&Reverse((due, place))) = self.agenda.peek() else {
-            return;
-        };
-        if due > now {
-            return;
-        }
-        let link = &mut self.links[place];
-        let Some(schedule) = &mut link.schedule else {
-            return;
-        };
-        let (mut issued, mut skipped) = (0, 0);
-        while schedule.next() <= now && issued < self.load.batch && skipped < SKIPS_AT_ONCE {
-            let intended = schedule.next();
-            let measured = intended >= self.limits.measure_from;
-            if intended >= self.until {
-                break;
-            }
-            schedule.advance();
-            let ledger = self.recorder.ledger(measured);
-            ledger.scheduled += 1;
-            if link.outstanding.waiting() + link.due.len() < self.load.in_flight {
-                link.due.push_back(intended);
-                self.held += 1;
-                issued += 1;
-            } else {
-                ledger.skipped += 1;
-                skipped += 1;
-            }
-            link.issued += u64::from(measured);
-            if self.load.extent == Extent::Count(link.issued) {
-                link.finished = true;
-                break;
-            }
-        }
-        // Whose last request is behind it stays until the end: a run is as long as it was to be.
-        let next = schedule.next().min(self.until);
-        link.finished |= now >= self.until && next == self.until;
-        if link.finished {
-            self.agenda.pop();
-        } else if let Some(mut first) = self.agenda.peek_mut() {
-            *first = Reverse((next, place));
-        }
-        if issued != 0 {
-            self.go_on(place, now);
-        }
-    }
-
     /// Looks for what is overdue.
-    fn check(&mut self, now: Nanos) {
+    #[cold]
+    fn check<P: Pacing>(&mut self, now: Nanos) {
+        self.next_check = now.saturating_add(self.load.tick());
         self.recorder.look(now);
         for place in 0..self.links.len() {
             let link = &mut self.links[place];
@@ -430,7 +301,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             self.waiting -= given_up;
             match checked {
                 Err(broken) => self.fail(place, now, broken),
-                Ok(()) if given_up != 0 => self.go_on(place, now),
+                Ok(()) if given_up != 0 => P::go_on(self, place, now),
                 Ok(()) => {}
             }
         }
@@ -438,10 +309,10 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
 
     /// Receives what is there already after the last datagram was settled: others may have come twice, or late.
     fn drain(&mut self, now: Nanos) {
-        self.stopping = true;
+        self.until = 0;
         let enough = now.saturating_add(self.load.tick());
         loop {
-            match self.turn(Wait::No) {
+            match self.turn::<ClosedLoop>(Wait::No) {
                 Ok(Turn {
                     at, idle: false, ..
                 }) if at < enough => {}
@@ -453,9 +324,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
     /// The server ended its side of a stream.
     fn closed(&mut self, place: usize, at: Nanos) {
         let link = &mut self.links[place];
-        let done = self.stopping
-            || at >= self.until
-            || link.remaining(self.load.extent) == 0 && link.due.is_empty();
+        let done = at >= self.until || link.left == 0 && link.due.is_empty();
         if done && link.outstanding.waiting() == 0 {
             link.socket = Socket::Gone;
         } else {
@@ -525,8 +394,9 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
     }
 
     /// The run ends early: nothing more is sent, but for what the engines have already.
+    #[cold]
     fn stop(&mut self) {
-        self.stopping = true;
+        self.until = 0;
         self.agenda.clear();
         for place in 0..self.links.len() {
             self.finish(place);
@@ -543,11 +413,10 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 .skipped += 1;
         }
         if let Extent::Count(_) = self.load.extent {
-            let remaining = link.remaining(self.load.extent) as u64;
-            self.recorder.ledger.scheduled += remaining;
-            self.recorder.ledger.skipped += remaining;
+            self.recorder.ledger.scheduled += link.left;
+            self.recorder.ledger.skipped += link.left;
         }
-        link.finished = true;
+        link.left = 0;
     }
 
     /// Ends all streams, and makes sure that nothing more comes and that the server ends its side too.
@@ -595,6 +464,125 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             return Err(self.failure(place, at, broken));
         }
         Ok(())
+    }
+}
+
+impl Pacing for ClosedLoop {
+    #[inline(always)]
+    fn next_wait<C: Connection, E: Engine>(_: &Worker<'_, C, E>, _: Nanos) -> Wait {
+        Wait::Tick
+    }
+
+    #[inline(always)]
+    fn dispatch<C: Connection, E: Engine>(_: &mut Worker<'_, C, E>, _: Nanos) {}
+
+    /// Sends as many requests as there is room for.
+    #[inline(always)]
+    fn go_on<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, place: usize, now: Nanos) {
+        let link = &mut worker.links[place];
+        if now < worker.until {
+            let mut room = worker.load.in_flight - link.outstanding.waiting();
+            room = room.min(link.left.try_into().unwrap_or(usize::MAX));
+            while room != 0 && link.socket == Socket::Ready {
+                let count = room.min(worker.load.batch);
+                let now = link.send(place, count, &mut worker.engine, &mut worker.requests);
+                let measured = now >= worker.limits.measure_from;
+                if measured {
+                    link.measure(&mut worker.cpu_start);
+                    link.left -= count as u64;
+                }
+                for _ in 0..count {
+                    link.outstanding.push(now, now);
+                }
+                let ledger = worker.recorder.ledger(measured);
+                ledger.scheduled += count as u64;
+                ledger.sent += count as u64;
+                worker.waiting += count;
+                room -= count;
+            }
+        }
+        link.set_limit(place, worker.load, &mut worker.engine);
+    }
+}
+
+impl Pacing for OpenLoop {
+    fn next_wait<C: Connection, E: Engine>(worker: &Worker<'_, C, E>, now: Nanos) -> Wait {
+        match worker.agenda.peek() {
+            Some(&Reverse((due, _))) if due <= now => Wait::No,
+            Some(&Reverse((due, _))) => Wait::Until(due.min(worker.next_check)),
+            None => Wait::Tick,
+        }
+    }
+
+    /// Sends what is due on one connection, or skips it.
+    ///
+    /// It is one only, and one call, so that a thread that is behind receives as often as it sends.
+    fn dispatch<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, now: Nanos) {
+        let Some(&Reverse((due, place))) = worker.agenda.peek() else {
+            return;
+        };
+        if due > now {
+            return;
+        }
+        let link = &mut worker.links[place];
+        let Some(schedule) = &mut link.schedule else {
+            return;
+        };
+        let (mut issued, mut skipped) = (0, 0);
+        while schedule.next() <= now && issued < worker.load.batch && skipped < SKIPS_AT_ONCE {
+            let intended = schedule.next();
+            let measured = intended >= worker.limits.measure_from;
+            if intended >= worker.until {
+                break;
+            }
+            schedule.advance();
+            let ledger = worker.recorder.ledger(measured);
+            ledger.scheduled += 1;
+            if link.outstanding.waiting() + link.due.len() < worker.load.in_flight {
+                link.due.push_back(intended);
+                worker.held += 1;
+                issued += 1;
+            } else {
+                ledger.skipped += 1;
+                skipped += 1;
+            }
+            link.left -= u64::from(measured);
+            if link.left == 0 {
+                break;
+            }
+        }
+        // Whose last request is behind it stays until the end: a run is as long as it was to be.
+        let next = schedule.next().min(worker.until);
+        if link.left == 0 || now >= worker.until && next == worker.until {
+            worker.agenda.pop();
+        } else if let Some(mut first) = worker.agenda.peek_mut() {
+            *first = Reverse((next, place));
+        }
+        if issued != 0 {
+            Self::go_on(worker, place, now);
+        }
+    }
+
+    /// Sends what was due and waited for the socket.
+    fn go_on<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, place: usize, _: Nanos) {
+        let link = &mut worker.links[place];
+        while !link.due.is_empty() && link.socket == Socket::Ready {
+            let count = link.due.len().min(worker.load.batch);
+            let now = link.send(place, count, &mut worker.engine, &mut worker.requests);
+            for _ in 0..count {
+                let intended = link.due.pop_front().unwrap_or(now);
+                let measured = intended >= worker.limits.measure_from;
+                if measured {
+                    link.measure(&mut worker.cpu_start);
+                    worker.recorder.lag(now.saturating_sub(intended));
+                }
+                link.outstanding.push(intended, now);
+                worker.recorder.ledger(measured).sent += 1;
+            }
+            worker.held -= count;
+            worker.waiting += count;
+        }
+        link.set_limit(place, worker.load, &mut worker.engine);
     }
 }
 
