@@ -29,9 +29,9 @@ pub(crate) fn timespec(ns: Nanos) -> Timespec {
 #[inline]
 fn nanos(time: Timespec) -> Nanos {
     // These clocks are not negative, and have 584 years.
-    (time.tv_sec.unsigned_abs())
+    (time.tv_sec as Nanos)
         .wrapping_mul(1_000_000_000)
-        .wrapping_add(time.tv_nsec.unsigned_abs())
+        .wrapping_add(time.tv_nsec as Nanos)
 }
 
 #[cfg(test)]

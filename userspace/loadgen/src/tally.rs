@@ -36,13 +36,9 @@ impl Tally {
     /// Counts one latency.
     #[inline(always)]
     pub(crate) fn record(&mut self, latency: Nanos) {
-        let counted = if latency <= LONGEST {
-            latency
-        } else {
-            LONGEST_NS
-        };
-        if let Some(count) = self.counts.get_mut(bucket_of(counted)) {
-            *count += 1;
+        match self.counts.get_mut(bucket_of(latency)) {
+            Some(count) => *count += 1,
+            None => self.counts[bucket_of(LONGEST_NS)] += 1,
         }
         self.min = self.min.min(latency);
         self.max = self.max.max(latency);
@@ -67,7 +63,8 @@ impl Tally {
     }
 }
 
-/// The bucket of a latency: up to twice [`HALF`], each has its own; beyond, two share one, then four, and so on.
+/// The bucket of a latency, which is beyond all if that is longer than [`LONGEST`]: up to twice [`HALF`], each has its own; beyond, two share one, then four, and so on.
+#[inline]
 const fn bucket_of(latency: Nanos) -> usize {
     let doublings = (Nanos::BITS - HALF_BITS - 1) - (latency | HALF).leading_zeros();
     ((doublings as u64 * HALF) + (latency >> doublings)) as usize

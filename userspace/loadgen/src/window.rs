@@ -114,7 +114,8 @@ impl Outstanding {
     /// A right reply to this request has come.
     #[inline]
     pub(crate) fn settle(&mut self, number: u64) -> Reply {
-        if number < self.oldest || number >= self.next {
+        // One comparison is enough: what is before the oldest is far beyond the next then.
+        if number.wrapping_sub(self.oldest) >= self.next - self.oldest {
             return self.settle_old(number);
         }
         let request = self.request(number);
