@@ -45,9 +45,11 @@ pub(crate) struct Plain {
     batch_of: (usize, Nanos),
     /// Connections that failed when something was sent on them, and may still have something to receive.
     failing: VecDeque<usize>,
-    buffer: Box<[u8]>,
+    buffer: Box<[u8; RECEIVE_BYTES]>,
     tick: Nanos,
     busy_poll: bool,
+    /// Whether there is one connection, and the call that receives one datagram or a part of the stream may wait.
+    receiving_waits: bool,
 }
 
 #[derive(Debug)]
@@ -111,6 +113,7 @@ impl Plain {
             several => Some(Ready::new(several)?),
         };
         let batched = load.transport == Transport::Datagrams && load.batch > 1;
+        let receiving_waits = ready.is_none() && !busy_poll && !batched;
         Ok(Self {
             transport: load.transport,
             connections: sockets.into_iter().map(Connection::new).collect(),
@@ -118,14 +121,14 @@ impl Plain {
             batch: batched.then(|| Batch::new(load.batch)),
             batch_of: (0, 0),
             failing: VecDeque::new(),
-            buffer: vec![0; RECEIVE_BYTES].into(),
+            buffer: Box::new([0; RECEIVE_BYTES]),
             tick,
             busy_poll,
+            receiving_waits,
         })
     }
 
     /// Receives once from a connection.
-    #[inline(always)]
     fn receive(&mut self, place: usize, wait: bool) -> Option<Found> {
         let connection = &mut self.connections[place];
         let socket = connection.socket.as_ref()?;
@@ -144,9 +147,17 @@ impl Plain {
             RecvFlags::DONTWAIT
         };
         let limit = connection.limit.min(RECEIVE_BYTES);
+        let received = recv(socket, &mut self.buffer[..limit], flags);
+        self.received(place, received.map(|(_, length)| length))
+    }
+
+    /// What it means that a call received so many bytes, or failed.
+    fn received(&mut self, place: usize, received: rustix::io::Result<usize>) -> Option<Found> {
+        let connection = &mut self.connections[place];
+        let limit = connection.limit.min(RECEIVE_BYTES);
         let is_stream = self.transport == Transport::Stream;
-        match recv(socket, &mut self.buffer[..limit], flags) {
-            Ok((_, 0)) if is_stream => Some(Found::Ended {
+        match received {
+            Ok(0) if is_stream => Some(Found::Ended {
                 connection: place,
                 // The socket tells of a reset only once. A broken pipe is but the end of the stream seen from the other
                 // side.
@@ -154,7 +165,7 @@ impl Plain {
                     .close()
                     .filter(|error| error.kind() != io::ErrorKind::BrokenPipe),
             }),
-            Ok((_, length)) => {
+            Ok(length) => {
                 connection.is_dry = is_stream && length < limit;
                 Some(Found::Bytes {
                     connection: place,
@@ -243,7 +254,6 @@ impl Plain {
         None
     }
 
-    #[inline(always)]
     fn find(&mut self, wait: Wait) -> io::Result<Found> {
         if self.batch.as_ref().is_some_and(Batch::has_next) {
             return Ok(Found::Batched);
@@ -261,7 +271,6 @@ impl Plain {
     }
 
     /// Waits for the only connection.
-    #[inline(always)]
     fn find_alone(&mut self, wait: Wait) -> io::Result<Found> {
         let is_full = self.connections[0].is_full;
         if wait == Wait::Tick && !self.busy_poll && !is_full && self.connections[0].socket.is_some()
@@ -395,7 +404,51 @@ impl Engine for Plain {
 
     #[inline(always)]
     fn poll(&mut self, wait: Wait) -> io::Result<Event<'_>> {
-        Ok(match self.find(wait)? {
+        // What is usual is here: all else would cost more than what follows from a reply.
+        if wait == Wait::Tick && self.receiving_waits && self.failing.is_empty() {
+            let connection = &mut self.connections[0];
+            if let (Some(socket), false) = (&connection.socket, connection.is_full) {
+                connection.is_dry = false;
+                let limit = connection.limit.min(RECEIVE_BYTES);
+                let received = recv(socket, &mut self.buffer[..limit], RecvFlags::empty());
+                let received = received.map(|(_, length)| length);
+                if let Ok(length @ 1..) = received {
+                    return Ok(Event::Received {
+                        connection: 0,
+                        bytes: &self.buffer[..length],
+                        at: clock::now(),
+                        more: false,
+                    });
+                }
+                let found = self.received(0, received).unwrap_or(Found::Nothing);
+                return Ok(self.event(found));
+            }
+        }
+        let found = self.find(wait)?;
+        Ok(self.event(found))
+    }
+
+    fn end(&mut self, place: usize) -> io::Result<()> {
+        match &self.connections[place].socket {
+            Some(socket) if self.transport == Transport::Stream => {
+                Ok(shutdown(socket, Shutdown::Write)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn abandon(&mut self, place: usize) {
+        self.connections[place].close();
+        if let Some(batch) = self.batch.as_mut().filter(|_| self.batch_of.0 == place) {
+            batch.clear();
+        }
+    }
+}
+
+impl Plain {
+    /// What is found, as it is delivered.
+    fn event(&mut self, found: Found) -> Event<'_> {
+        match found {
             Found::Bytes {
                 connection,
                 length,
@@ -433,27 +486,9 @@ impl Engine for Plain {
                 }
             }
             Found::Nothing => Event::Idle { at: clock::now() },
-        })
-    }
-
-    fn end(&mut self, place: usize) -> io::Result<()> {
-        match &self.connections[place].socket {
-            Some(socket) if self.transport == Transport::Stream => {
-                Ok(shutdown(socket, Shutdown::Write)?)
-            }
-            _ => Ok(()),
         }
     }
 
-    fn abandon(&mut self, place: usize) {
-        self.connections[place].close();
-        if let Some(batch) = self.batch.as_mut().filter(|_| self.batch_of.0 == place) {
-            batch.clear();
-        }
-    }
-}
-
-impl Plain {
     /// Keeps what a socket did not take: a full one, until it does, and a failed one for ever.
     #[cold]
     fn keep(&mut self, place: usize, requests: &mut Requests, sent: io::Result<usize>) -> Sent {
