@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use loadgen::protocol::{Connection, Progress, Protocol};
 use wire::{
-    record::{Limits, Parser, MARK_BYTES},
+    record::{Limits, Parser},
     rpc::Reply,
 };
 
@@ -73,7 +73,8 @@ impl Protocol for Rpc {
             head: Vec::with_capacity(Reply::MAX_BYTES),
             len: 0,
             stream_len: 0,
-            last_stream_len: MARK_BYTES + 24,
+            last_stream_len: USUAL_BYTES,
+            is_usual: true,
         }
     }
 }
@@ -94,6 +95,8 @@ pub(crate) struct RpcConnection {
     stream_len: usize,
     /// How many bytes the last reply had, with marks; at first, those of a usual reply of NULL.
     last_stream_len: usize,
+    /// Whether the next reply is at its beginning, and was expected to be a usual one.
+    is_usual: bool,
 }
 
 impl RpcConnection {
@@ -105,17 +108,49 @@ impl RpcConnection {
     /// Which request is answered by the reply at the beginning of `bytes`, if that is the usual one, and all of it is there.
     ///
     /// Comparing it costs a third of taking it apart.
-    #[inline]
+    #[inline(always)]
     fn usual_reply(&self, bytes: &[u8], sent: u64) -> Option<u64> {
-        let (mark, rest) = bytes.split_first_chunk()?;
+        if !self.is_usual {
+            return None;
+        }
+        let reply: &[u8; USUAL_BYTES] = bytes.first_chunk()?;
+        let (mark, rest) = reply.split_first_chunk()?;
         let (xid, rest) = rest.split_first_chunk()?;
-        let is_usual = *mark == USUAL_MARK
-            && rest.first_chunk() == Some(&USUAL_REST)
-            && self.parser.is_between_records()
-            && self.last_stream_len == USUAL_BYTES;
-        is_usual
-            .then(|| reply::number(u32::from_be_bytes(*xid), self.first_xid, sent))
-            .flatten()
+        if *mark != USUAL_MARK || *rest != USUAL_REST {
+            return None;
+        }
+        reply::number(u32::from_be_bytes(*xid), self.first_xid, sent)
+    }
+
+    /// Takes replies apart, whatever they are like and however they come.
+    #[inline(never)]
+    fn any_stream(&mut self, bytes: &[u8], sent: u64) -> Result<Progress, Mismatch> {
+        let mut rest = bytes;
+        let mut answered = None;
+        while answered.is_none() {
+            let piece = self
+                .parser
+                .next(&mut rest)
+                .map_err(|error| Mismatch::Record(self.calls.expected.procedure, error))?;
+            let Some(piece) = piece else {
+                break;
+            };
+            if piece.ends_record && self.len == 0 {
+                answered = Some(self.verify(piece.bytes, piece.bytes.len() as u64, sent)?);
+                continue;
+            }
+            self.keep(piece.bytes);
+            if piece.ends_record {
+                answered = Some(self.verify_kept(sent)?);
+            }
+        }
+        let consumed = bytes.len() - rest.len();
+        self.stream_len += consumed;
+        if answered.is_some() {
+            self.last_stream_len = std::mem::take(&mut self.stream_len);
+        }
+        self.is_usual = self.parser.is_between_records() && self.last_stream_len == USUAL_BYTES;
+        Ok(Progress { consumed, answered })
     }
 
     /// Keeps what matters of a piece of a reply.
@@ -145,7 +180,7 @@ impl Connection for RpcConnection {
         self.request.with_xid(xid)
     }
 
-    #[inline]
+    #[inline(always)]
     fn stream(&mut self, bytes: &[u8], sent: u64) -> Result<Progress, Mismatch> {
         if let Some(number) = self.usual_reply(bytes, sent) {
             return Ok(Progress {
@@ -153,31 +188,7 @@ impl Connection for RpcConnection {
                 answered: Some(number),
             });
         }
-        let mut rest = bytes;
-        let mut answered = None;
-        while answered.is_none() {
-            let piece = self
-                .parser
-                .next(&mut rest)
-                .map_err(|error| Mismatch::Record(self.calls.expected.procedure, error))?;
-            let Some(piece) = piece else {
-                break;
-            };
-            if piece.ends_record && self.len == 0 {
-                answered = Some(self.verify(piece.bytes, piece.bytes.len() as u64, sent)?);
-                continue;
-            }
-            self.keep(piece.bytes);
-            if piece.ends_record {
-                answered = Some(self.verify_kept(sent)?);
-            }
-        }
-        let consumed = bytes.len() - rest.len();
-        self.stream_len += consumed;
-        if answered.is_some() {
-            self.last_stream_len = std::mem::take(&mut self.stream_len);
-        }
-        Ok(Progress { consumed, answered })
+        self.any_stream(bytes, sent)
     }
 
     fn datagram(&mut self, bytes: &[u8], sent: u64) -> Result<u64, Mismatch> {
@@ -186,6 +197,9 @@ impl Connection for RpcConnection {
 
     #[inline]
     fn reply_bytes(&self, replies: usize) -> usize {
+        if self.is_usual {
+            return USUAL_BYTES * replies;
+        }
         let bytes = self.last_stream_len.saturating_mul(replies);
         // A reply that is longer than the last one says so itself.
         bytes

@@ -75,7 +75,11 @@ impl Request {
     pub(crate) fn with_xid(&mut self, xid: u32) -> &[u8] {
         let xid = xid.to_be_bytes();
         match self.xid_at {
-            XidAt::Together(at) => self.bytes[at..][..4].copy_from_slice(&xid),
+            XidAt::Together(at) => {
+                if let Some(place) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
+                    *place = xid;
+                }
+            }
             XidAt::Apart(places) => {
                 for (at, byte) in places.into_iter().zip(xid) {
                     self.bytes[at] = byte;
