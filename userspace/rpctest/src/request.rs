@@ -14,18 +14,17 @@ use crate::procedure::Procedure;
 
 /// A call with all its marks, in which the xid is to be set.
 #[derive(Clone, Debug)]
-pub(crate) struct Request {
-    bytes: Box<[u8]>,
-    xid_at: XidAt,
-}
-
-/// Where the bytes of the xid are.
-#[derive(Clone, Copy, Debug)]
-enum XidAt {
-    /// From here on.
-    Together(usize),
-    /// With marks between them.
-    Apart([usize; 4]),
+pub(crate) enum Request {
+    /// In one piece, all of whose fields are words, and which of these is the xid.
+    Whole {
+        words: Box<[[u8; 4]]>,
+        xid_at: usize,
+    },
+    /// In fragments that may begin anywhere, and where the bytes of the xid are.
+    Torn {
+        bytes: Box<[u8]>,
+        xid_at: [usize; 4],
+    },
 }
 
 impl Request {
@@ -53,41 +52,55 @@ impl Request {
             written(&call(u32::MAX), fragments)?,
         );
         let mut places = (0..bytes.len()).filter(|&at| bytes[at] != other[at]);
-        let places: [usize; 4] = std::array::from_fn(|_| places.next().unwrap_or_default());
-        let [first, .., last] = places;
-        Ok(Self {
-            bytes: bytes.into(),
-            xid_at: if last - first == 3 {
-                XidAt::Together(first)
-            } else {
-                XidAt::Apart(places)
-            },
+        let xid_at: [usize; 4] = std::array::from_fn(|_| places.next().unwrap_or_default());
+        let (words, rest) = split_in_words(&bytes);
+        let [first, .., last] = xid_at;
+        Ok(if rest == 0 && first % 4 == 0 && last == first + 3 {
+            Self::Whole {
+                words,
+                xid_at: first / 4,
+            }
+        } else {
+            Self::Torn {
+                bytes: bytes.into(),
+                xid_at,
+            }
         })
     }
 
     /// How many bytes the call has, with its marks.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        match self {
+            Self::Whole { words, .. } => words.as_flattened().len(),
+            Self::Torn { bytes, .. } => bytes.len(),
+        }
     }
 
     /// The call with this xid.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn with_xid(&mut self, xid: u32) -> &[u8] {
         let xid = xid.to_be_bytes();
-        match self.xid_at {
-            XidAt::Together(at) => {
-                if let Some(place) = self.bytes.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-                    *place = xid;
-                }
+        match self {
+            Self::Whole { words, xid_at } => {
+                words[*xid_at] = xid;
+                words.as_flattened()
             }
-            XidAt::Apart(places) => {
-                for (at, byte) in places.into_iter().zip(xid) {
-                    self.bytes[at] = byte;
+            Self::Torn { bytes, xid_at } => {
+                for (at, byte) in xid_at.iter().zip(xid) {
+                    bytes[*at] = byte;
                 }
+                bytes
             }
         }
-        &self.bytes
     }
+}
+
+/// The words of these bytes, and how many bytes are left over.
+fn split_in_words(bytes: &[u8]) -> (Box<[[u8; 4]]>, usize) {
+    let words = bytes.chunks_exact(4);
+    let rest = words.remainder().len();
+    let word = |word: &[u8]| std::array::from_fn(|at| word[at]);
+    (words.map(word).collect(), rest)
 }
 
 fn written(call: &Call<'_>, fragments: Option<NonZeroU32>) -> xdr::Result<Vec<u8>> {
