@@ -163,7 +163,7 @@ pub(crate) struct EchoConnection {
 impl Connection for EchoConnection {
     type Mismatch = Mismatch;
 
-    #[inline]
+    #[inline(always)]
     fn request(&mut self, seq: u64) -> &[u8] {
         let content = self.pattern.at(self.to_send);
         self.to_send.advance();
@@ -177,7 +177,17 @@ impl Connection for EchoConnection {
         &self.datagram
     }
 
-    #[inline]
+    #[inline(always)]
+    fn usual_reply(&mut self, bytes: &[u8], sent: u64) -> Option<u64> {
+        let is_next = self.next != sent && self.partly == 0;
+        if !is_next || !self.pattern.is_at(self.expected, bytes) {
+            return None;
+        }
+        self.expected.advance();
+        self.next += 1;
+        Some(self.next - 1)
+    }
+
     fn stream(&mut self, bytes: &[u8], sent: u64) -> Result<Progress, Mismatch> {
         if self.next == sent {
             return Err(Mismatch::Surplus {
@@ -327,9 +337,7 @@ mod tests {
     }
 
     fn requests(connection: &mut EchoConnection, count: u64) -> Vec<Vec<u8>> {
-        let request = |seq| {
-            connection.request(seq).to_vec()
-        };
+        let request = |seq| connection.request(seq).to_vec();
         (0..count).map(request).collect()
     }
 

@@ -6,6 +6,9 @@
 /// equal message because its buffers are some power of two.
 const MESSAGES: usize = 8_179;
 
+/// What a message has unless the user says otherwise.
+const USUAL_BYTES: usize = 32;
+
 /// How far apart in the pattern one message begins from the next on its connection. Far more than the number of
 /// connections that are opened together, of which each begins one byte after the last.
 const STRIDE: u64 = 5_003;
@@ -54,6 +57,17 @@ impl Pattern {
     #[inline]
     pub(crate) fn at(&self, place: Place) -> &[u8] {
         &self.bytes[place.0..][..self.length]
+    }
+
+    /// Whether these bytes are the message that begins at this place.
+    #[inline(always)]
+    pub(crate) fn is_at(&self, place: Place, bytes: &[u8]) -> bool {
+        let message = self.at(place);
+        // With the length as a constant, the usual message is compared without a call.
+        match <&[u8; USUAL_BYTES]>::try_from(message) {
+            Ok(message) => bytes == message,
+            Err(_) => bytes == message,
+        }
     }
 }
 

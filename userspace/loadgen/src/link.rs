@@ -84,10 +84,20 @@ pub(crate) struct Link<C> {
 /// What is the same for all replies of a worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
+    pub(crate) transport: Transport,
     /// The end of the warm-up.
     pub(crate) measure_from: Nanos,
     /// How long nothing may happen on a stream, and how long a datagram may take to be answered.
     pub(crate) timeout: Nanos,
+}
+
+/// What has come on a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) at: Nanos,
+    /// Whether it is after the warm-up and all threads are active.
+    pub(crate) in_window: bool,
 }
 
 impl<C: Connection> Link<C> {
@@ -181,37 +191,58 @@ impl<C: Connection> Link<C> {
         self.lost_meanwhile = 0;
     }
 
-    /// Enters what has come.
+    /// Enters what has come, if it is one usual reply, and to the request that is to be answered next. Otherwise returns the
+    /// request that it is a usual reply to, if it is one, for [`Link::receive`].
     #[inline(always)]
+    pub(crate) fn receive_usual(
+        &mut self,
+        arrival: Arrival<'_>,
+        limits: &Limits,
+        recorder: &mut Recorder,
+    ) -> Result<(), Option<u64>> {
+        if limits.transport != Transport::Stream {
+            return Err(None);
+        }
+        let sent = self.outstanding.next();
+        let number = self.protocol.usual_reply(arrival.bytes, sent).ok_or(None)?;
+        let times = self.outstanding.settle_next(number).ok_or(Some(number))?;
+        self.note_progress(arrival.at);
+        self.answered(number, times, arrival, recorder);
+        Ok(())
+    }
+
+    /// Enters what has come, whatever it is: a usual reply to this request, or anything else.
+    #[inline(never)]
     pub(crate) fn receive(
         &mut self,
-        transport: Transport,
-        bytes: &[u8],
-        at: Nanos,
-        limits: Limits,
+        usual: Option<u64>,
+        arrival: Arrival<'_>,
+        limits: &Limits,
         recorder: &mut Recorder,
-        in_window: bool,
     ) -> Result<(), Broken> {
-        let verified = match transport {
-            Transport::Stream => self.receive_stream(bytes, at, recorder, in_window),
-            Transport::Datagrams => self.receive_datagram(bytes, at, limits, recorder, in_window),
+        let verified = match limits.transport {
+            Transport::Stream => self.receive_stream(usual, arrival, recorder),
+            Transport::Datagrams => self.receive_datagram(arrival, limits, recorder),
         };
         if verified.is_err() {
-            recorder.ledger(at >= limits.measure_from).mismatched += 1;
+            recorder
+                .ledger(arrival.at >= limits.measure_from)
+                .mismatched += 1;
         }
         verified
     }
 
-    #[inline(always)]
     fn receive_stream(
         &mut self,
-        bytes: &[u8],
-        at: Nanos,
+        usual: Option<u64>,
+        arrival: Arrival<'_>,
         recorder: &mut Recorder,
-        in_window: bool,
     ) -> Result<(), Broken> {
-        self.note_progress(at);
-        let mut rest = bytes;
+        self.note_progress(arrival.at);
+        if let Some(number) = usual {
+            return self.settle_in_stream(number, arrival, recorder);
+        }
+        let mut rest = arrival.bytes;
         while !rest.is_empty() {
             let progress = self
                 .protocol
@@ -219,45 +250,67 @@ impl<C: Connection> Link<C> {
                 .map_err(Broken::mismatch)?;
             debug_assert!(progress.consumed != 0 && progress.consumed <= rest.len());
             rest = rest.get(progress.consumed.max(1)..).unwrap_or_default();
-            let Some(number) = progress.answered else {
-                continue;
-            };
-            match self.settle(number, at, recorder, in_window)? {
-                Reply::Answer { .. } => {}
-                // A stream delivers everything once.
-                _ => return Err(second_reply(number)),
+            if let Some(number) = progress.answered {
+                self.settle_in_stream(number, arrival, recorder)?;
             }
         }
         Ok(())
     }
 
+    /// Enters a right reply that came in a stream, which delivers everything once.
+    fn settle_in_stream(
+        &mut self,
+        number: u64,
+        arrival: Arrival<'_>,
+        recorder: &mut Recorder,
+    ) -> Result<(), Broken> {
+        match self.settle(number, arrival, recorder)? {
+            Reply::Answer { .. } => Ok(()),
+            _ => Err(second_reply(number)),
+        }
+    }
+
     fn receive_datagram(
         &mut self,
-        bytes: &[u8],
-        at: Nanos,
-        limits: Limits,
+        arrival: Arrival<'_>,
+        limits: &Limits,
         recorder: &mut Recorder,
-        in_window: bool,
     ) -> Result<(), Broken> {
         // What comes too late is late, however rarely anybody looks.
-        self.give_up(at, limits, recorder);
-        self.note_progress(at);
+        self.give_up(arrival.at, limits, recorder);
+        self.note_progress(arrival.at);
         let sent = self.outstanding.next();
         let number = self
             .protocol
-            .datagram(bytes, sent)
+            .datagram(arrival.bytes, sent)
             .map_err(Broken::mismatch)?;
-        self.settle(number, at, recorder, in_window).map(drop)
+        self.settle(number, arrival, recorder).map(drop)
+    }
+
+    /// Enters the answer to a request that was intended and sent at these times.
+    #[inline(always)]
+    fn answered(
+        &self,
+        number: u64,
+        (intended, sent): (Nanos, Nanos),
+        arrival: Arrival<'_>,
+        recorder: &mut Recorder,
+    ) {
+        recorder.in_window += u64::from(arrival.in_window);
+        if self.is_measured(number) {
+            recorder.ledger.answered += 1;
+            recorder.record(intended, sent, arrival.at);
+        } else {
+            recorder.warmup.answered += 1;
+        }
     }
 
     /// Enters a right reply.
-    #[inline(always)]
     fn settle(
         &mut self,
         number: u64,
-        at: Nanos,
+        arrival: Arrival<'_>,
         recorder: &mut Recorder,
-        in_window: bool,
     ) -> Result<Reply, Broken> {
         let measured = self.is_measured(number);
         let reply = self.outstanding.settle(number);
@@ -268,12 +321,8 @@ impl<C: Connection> Link<C> {
                 sent,
                 reordered,
             } => {
-                ledger.answered += 1;
                 ledger.reordered += u64::from(reordered);
-                recorder.in_window += u64::from(in_window);
-                if measured {
-                    recorder.record(intended, sent, at);
-                }
+                self.answered(number, (intended, sent), arrival, recorder);
             }
             Reply::Late => {
                 ledger.late += 1;
@@ -292,7 +341,7 @@ impl<C: Connection> Link<C> {
 
     /// Gives up the datagrams whose time is over.
     #[inline]
-    pub(crate) fn give_up(&mut self, now: Nanos, limits: Limits, recorder: &mut Recorder) {
+    pub(crate) fn give_up(&mut self, now: Nanos, limits: &Limits, recorder: &mut Recorder) {
         let Some(limit) = now.checked_sub(limits.timeout) else {
             return;
         };
@@ -305,14 +354,13 @@ impl<C: Connection> Link<C> {
     /// What is to be said of a connection on which nothing happens.
     pub(crate) fn check(
         &mut self,
-        transport: Transport,
         now: Nanos,
-        limits: Limits,
+        limits: &Limits,
         recorder: &mut Recorder,
     ) -> Result<(), Broken> {
         let timeout = limits.timeout;
         let quiet = now.saturating_sub(self.quiet_since);
-        match transport {
+        match limits.transport {
             Transport::Datagrams => {
                 self.give_up(now, limits, recorder);
                 let patience = timeout.saturating_mul(PATIENCE.into());

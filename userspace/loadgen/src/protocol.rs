@@ -43,6 +43,16 @@ pub trait Connection: Send {
     /// none is answered twice is the caller's business, unless replies come in order and carry no number.
     fn stream(&mut self, bytes: &[u8], sent: u64) -> Result<Progress, Self::Mismatch>;
 
+    /// Verifies bytes of the stream that are one whole reply of the usual form, and returns the number of the request that
+    /// it answers; or does nothing, if they are anything else, so that [`Connection::stream`] says what.
+    ///
+    /// This is where most replies cost little. [`Connection::reply_bytes`] is the same before and after it.
+    #[inline]
+    fn usual_reply(&mut self, bytes: &[u8], sent: u64) -> Option<u64> {
+        let _ = (bytes, sent);
+        None
+    }
+
     /// Verifies one datagram, and returns the number of the request that it answers.
     ///
     /// That is a number below `sent`, as in [`Connection::stream`]. Any of them may come: also one that was answered

@@ -111,8 +111,22 @@ impl Outstanding {
         self.requests = larger;
     }
 
+    /// A right reply to this request has come. If no later one was answered before, nor an older one waits, returns when it
+    /// was intended to be sent and when it was sent; otherwise nothing happens, and [`Outstanding::settle`] is to be asked.
+    #[inline(always)]
+    pub(crate) fn settle_next(&mut self, number: u64) -> Option<(Nanos, Nanos)> {
+        if number != self.oldest || number >= self.next || number < self.next_in_order {
+            return None;
+        }
+        // It waits, as the oldest always does, and so do all after it.
+        self.oldest += 1;
+        self.next_in_order = self.oldest;
+        self.waiting -= 1;
+        let request = self.request(number);
+        Some((request.intended, request.sent))
+    }
+
     /// A right reply to this request has come.
-    #[inline]
     pub(crate) fn settle(&mut self, number: u64) -> Reply {
         // One comparison is enough: what is before the oldest is far beyond the next then.
         if number.wrapping_sub(self.oldest) >= self.next - self.oldest {
@@ -243,6 +257,24 @@ mod tests {
             (0, None)
         );
         assert_eq!((outstanding.next(), outstanding.oldest()), (3, 3));
+    }
+
+    #[test]
+    fn the_next_reply_is_settled_at_once_and_no_other() {
+        let mut outstanding = sent(5);
+        assert_eq!(outstanding.settle_next(0), Some((99, 100)));
+        assert_eq!(outstanding.settle_next(0), None);
+        assert_eq!(outstanding.settle_next(2), None);
+        assert_eq!(outstanding.settle(2), answer(2, false));
+        // One that was overtaken is not the next in order.
+        assert_eq!(outstanding.settle_next(1), None);
+        assert_eq!(outstanding.settle(1), answer(1, true));
+        assert_eq!(outstanding.give_up(130), Some(3));
+        assert_eq!(outstanding.settle_next(3), None);
+        assert_eq!(outstanding.settle_next(4), Some((139, 140)));
+        assert_eq!((outstanding.oldest(), outstanding.waiting()), (5, 0));
+        assert_eq!(outstanding.settle_next(5), None);
+        assert_eq!(outstanding.settle(4), Reply::Duplicate);
     }
 
     #[test]

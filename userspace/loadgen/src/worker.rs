@@ -10,8 +10,8 @@ use std::{cmp::Reverse, collections::BinaryHeap, io, sync::Arc};
 use crate::{
     clock,
     course::Course,
-    engine::{Engine, Event, Nanos, Requests, Wait},
-    link::{seconds, Broken, Limits, Link, Socket},
+    engine::{Engine, Event, Nanos, Received, Requests, Wait},
+    link::{seconds, Arrival, Broken, Limits, Link, Socket},
     load::{Extent, Load, Pace, Transport},
     protocol::Connection,
     pulse::Pulse,
@@ -77,6 +77,18 @@ struct Turn {
     more: bool,
 }
 
+impl Turn {
+    /// One that brought something, and nothing after it.
+    #[inline(always)]
+    fn at(at: Nanos) -> Self {
+        Self {
+            at,
+            idle: false,
+            more: false,
+        }
+    }
+}
+
 /// What a worker leaves.
 pub(crate) struct Finished {
     pub(crate) recorder: Recorder,
@@ -109,6 +121,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             first,
             start: 0,
             limits: Limits {
+                transport: load.transport,
                 measure_from: 0,
                 timeout: load.timeout_ns,
             },
@@ -217,71 +230,85 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
     /// Waits for something and does what follows from it.
     #[inline(always)]
     fn turn<P: Pacing>(&mut self, wait: Wait) -> io::Result<Turn> {
-        let mut is_part = false;
-        let at = match self.engine.poll(wait)? {
-            Event::Received {
-                connection,
-                bytes,
-                at,
-                more,
-            } => {
-                let link = &mut self.links[connection];
-                let waited = link.outstanding.waiting();
-                let in_window = at >= self.limits.measure_from && self.course.all_are_active();
-                let verified = link.receive(
-                    self.load.transport,
+        let received = if wait == Wait::Tick {
+            self.engine.receive()
+        } else {
+            None
+        };
+        let (received, more) = match received {
+            Some(received) => (received, false),
+            None => match self.engine.poll(wait)? {
+                Event::Received {
+                    connection,
                     bytes,
                     at,
-                    self.limits,
-                    &mut self.recorder,
-                    in_window,
-                );
-                self.waiting -= waited - link.outstanding.waiting();
-                is_part = more;
-                match verified {
-                    Ok(()) if more => {}
-                    Ok(()) => P::go_on(self, connection, at),
-                    Err(broken) => self.fail(connection, at, broken),
+                    more,
+                } => {
+                    let received = Received {
+                        connection,
+                        bytes,
+                        at,
+                    };
+                    (received, more)
                 }
-                at
-            }
-            Event::Sent {
-                connection,
-                at,
-                left,
-            } => {
-                let link = &mut self.links[connection];
-                link.note_progress(at);
-                if !left {
-                    link.socket = Socket::Ready;
-                    P::go_on(self, connection, at);
-                }
-                at
-            }
-            Event::Closed { connection, at } => {
-                self.closed(connection, at);
-                at
-            }
-            Event::Failed {
-                connection,
-                at,
-                error,
-            } => {
-                self.fail(connection, at, system(&error));
-                at
-            }
-            Event::Idle { at } => {
-                return Ok(Turn {
+                Event::Sent {
+                    connection,
                     at,
-                    idle: true,
-                    more: false,
-                })
-            }
+                    left,
+                } => {
+                    self.sent::<P>(connection, at, left);
+                    return Ok(Turn::at(at));
+                }
+                Event::Closed { connection, at } => {
+                    self.closed(connection, at);
+                    return Ok(Turn::at(at));
+                }
+                Event::Failed {
+                    connection,
+                    at,
+                    error,
+                } => {
+                    self.fail(connection, at, system(&error));
+                    return Ok(Turn::at(at));
+                }
+                Event::Idle { at } => {
+                    return Ok(Turn {
+                        idle: true,
+                        ..Turn::at(at)
+                    })
+                }
+            },
         };
-        Ok(Turn {
+        let Received {
+            connection,
+            bytes,
             at,
-            idle: false,
-            more: is_part,
+        } = received;
+        let link = &mut self.links[connection];
+        let in_window = at >= self.limits.measure_from && self.course.all_are_active();
+        let arrival = Arrival {
+            bytes,
+            at,
+            in_window,
+        };
+        match link.receive_usual(arrival, &self.limits, &mut self.recorder) {
+            Ok(()) => self.waiting -= 1,
+            Err(usual) => {
+                let waited = link.outstanding.waiting();
+                let verified = link.receive(usual, arrival, &self.limits, &mut self.recorder);
+                self.waiting -= waited - link.outstanding.waiting();
+                if let Err(broken) = verified {
+                    self.fail(connection, at, broken);
+                    return Ok(Turn::at(at));
+                }
+            }
+        }
+        if !more {
+            P::go_on(self, connection, at);
+        }
+        Ok(Turn {
+            more,
+            ..Turn::at(at)
         })
     }
 
@@ -296,7 +323,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 continue;
             }
             let waited = link.outstanding.waiting();
-            let checked = link.check(self.load.transport, now, self.limits, &mut self.recorder);
+            let checked = link.check(now, &self.limits, &mut self.recorder);
             let given_up = waited - link.outstanding.waiting();
             self.waiting -= given_up;
             match checked {
@@ -318,6 +345,17 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 }) if at < enough => {}
                 _ => break,
             }
+        }
+    }
+
+    /// What a full socket did not take was sent, or a part of it.
+    #[cold]
+    fn sent<P: Pacing>(&mut self, place: usize, at: Nanos, left: bool) {
+        let link = &mut self.links[place];
+        link.note_progress(at);
+        if !left {
+            link.socket = Socket::Ready;
+            P::go_on(self, place, at);
         }
     }
 
@@ -480,28 +518,50 @@ impl Pacing for ClosedLoop {
     #[inline(always)]
     fn go_on<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, place: usize, now: Nanos) {
         let link = &mut worker.links[place];
+        let mut room = 0;
         if now < worker.until {
-            let mut room = worker.load.in_flight - link.outstanding.waiting();
+            room = worker.load.in_flight - link.outstanding.waiting();
             room = room.min(link.left.try_into().unwrap_or(usize::MAX));
-            while room != 0 && link.socket == Socket::Ready {
-                let count = room.min(worker.load.batch);
-                let now = link.send(place, count, &mut worker.engine, &mut worker.requests);
-                let measured = now >= worker.limits.measure_from;
-                if measured {
-                    link.measure(&mut worker.cpu_start);
-                    link.left -= count as u64;
-                }
-                for _ in 0..count {
-                    link.outstanding.push(now, now);
-                }
-                let ledger = worker.recorder.ledger(measured);
-                ledger.scheduled += count as u64;
-                ledger.sent += count as u64;
-                worker.waiting += count;
-                room -= count;
-            }
         }
-        link.set_limit(place, worker.load, &mut worker.engine);
+        // One came and one goes: what the engine was told to receive is right still.
+        if room == 1 && link.socket == Socket::Ready {
+            worker.send_now(place, 1);
+        } else {
+            worker.fill(place, room);
+        }
+    }
+}
+
+impl<C: Connection, E: Engine> Worker<'_, C, E> {
+    /// In closed loop, sends so many requests, or as many of them as the socket takes.
+    #[inline(never)]
+    fn fill(&mut self, place: usize, mut room: usize) {
+        while room != 0 && self.links[place].socket == Socket::Ready {
+            let count = room.min(self.load.batch);
+            self.send_now(place, count);
+            room -= count;
+        }
+        self.links[place].set_limit(place, self.load, &mut self.engine);
+    }
+
+    /// Sends so many requests with one call, which are due by that.
+    #[inline(always)]
+    fn send_now(&mut self, place: usize, count: usize) {
+        let link = &mut self.links[place];
+        let now = link.send(place, count, &mut self.engine, &mut self.requests);
+        let ledger = if now >= self.limits.measure_from {
+            link.measure(&mut self.cpu_start);
+            link.left -= count as u64;
+            &mut self.recorder.ledger
+        } else {
+            &mut self.recorder.warmup
+        };
+        ledger.scheduled += count as u64;
+        ledger.sent += count as u64;
+        for _ in 0..count {
+            link.outstanding.push(now, now);
+        }
+        self.waiting += count;
     }
 }
 

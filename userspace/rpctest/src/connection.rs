@@ -105,26 +105,57 @@ impl RpcConnection {
         self.calls.expected.verify(head, len, self.first_xid, sent)
     }
 
-    /// Which request is answered by the reply at the beginning of `bytes`, if that is the usual one, and all of it is there.
-    ///
-    /// Comparing it costs a third of taking it apart.
+    /// Which request this answers, if it is a usual reply. Comparing it costs a third of taking it apart.
     #[inline(always)]
-    fn usual_reply(&self, bytes: &[u8], sent: u64) -> Option<u64> {
-        if !self.is_usual {
-            return None;
-        }
-        let reply: &[u8; USUAL_BYTES] = bytes.first_chunk()?;
+    fn answered(&self, reply: &[u8; USUAL_BYTES], sent: u64) -> Option<u64> {
         let (mark, rest) = reply.split_first_chunk()?;
         let (xid, rest) = rest.split_first_chunk()?;
-        if *mark != USUAL_MARK || *rest != USUAL_REST {
+        if !self.is_usual || *mark != USUAL_MARK || *rest != USUAL_REST {
             return None;
         }
         reply::number(u32::from_be_bytes(*xid), self.first_xid, sent)
     }
 
-    /// Takes replies apart, whatever they are like and however they come.
-    #[inline(never)]
-    fn any_stream(&mut self, bytes: &[u8], sent: u64) -> Result<Progress, Mismatch> {
+    /// Keeps what matters of a piece of a reply.
+    #[cold]
+    fn keep(&mut self, bytes: &[u8]) {
+        let room = Reply::MAX_BYTES - self.head.len();
+        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.len += bytes.len() as u64;
+    }
+
+    /// Verifies a reply that came in pieces.
+    #[cold]
+    fn verify_kept(&mut self, sent: u64) -> Result<u64, Mismatch> {
+        let verified = self.verify(&self.head, self.len, sent);
+        self.head.clear();
+        self.len = 0;
+        verified
+    }
+}
+
+impl Connection for RpcConnection {
+    type Mismatch = Mismatch;
+
+    #[inline(always)]
+    fn request(&mut self, seq: u64) -> &[u8] {
+        let xid = self.first_xid.wrapping_add(seq as u32);
+        self.request.with_xid(xid)
+    }
+
+    #[inline(always)]
+    fn usual_reply(&mut self, bytes: &[u8], sent: u64) -> Option<u64> {
+        self.answered(bytes.try_into().ok()?, sent)
+    }
+
+    fn stream(&mut self, bytes: &[u8], sent: u64) -> Result<Progress, Mismatch> {
+        let first = bytes.first_chunk();
+        if let Some(number) = first.and_then(|reply| self.answered(reply, sent)) {
+            return Ok(Progress {
+                consumed: USUAL_BYTES,
+                answered: Some(number),
+            });
+        }
         let mut rest = bytes;
         let mut answered = None;
         while answered.is_none() {
@@ -151,44 +182,6 @@ impl RpcConnection {
         }
         self.is_usual = self.parser.is_between_records() && self.last_stream_len == USUAL_BYTES;
         Ok(Progress { consumed, answered })
-    }
-
-    /// Keeps what matters of a piece of a reply.
-    #[cold]
-    fn keep(&mut self, bytes: &[u8]) {
-        let room = Reply::MAX_BYTES - self.head.len();
-        self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        self.len += bytes.len() as u64;
-    }
-
-    /// Verifies a reply that came in pieces.
-    #[cold]
-    fn verify_kept(&mut self, sent: u64) -> Result<u64, Mismatch> {
-        let verified = self.verify(&self.head, self.len, sent);
-        self.head.clear();
-        self.len = 0;
-        verified
-    }
-}
-
-impl Connection for RpcConnection {
-    type Mismatch = Mismatch;
-
-    #[inline]
-    fn request(&mut self, seq: u64) -> &[u8] {
-        let xid = self.first_xid.wrapping_add(seq as u32);
-        self.request.with_xid(xid)
-    }
-
-    #[inline(always)]
-    fn stream(&mut self, bytes: &[u8], sent: u64) -> Result<Progress, Mismatch> {
-        if let Some(number) = self.usual_reply(bytes, sent) {
-            return Ok(Progress {
-                consumed: USUAL_BYTES,
-                answered: Some(number),
-            });
-        }
-        self.any_stream(bytes, sent)
     }
 
     fn datagram(&mut self, bytes: &[u8], sent: u64) -> Result<u64, Mismatch> {

@@ -139,6 +139,17 @@ pub enum Event<'a> {
     },
 }
 
+/// What [`Engine::receive`] delivers: an [`Event::Received`] with nothing after it.
+#[derive(Debug)]
+pub struct Received<'a> {
+    /// The place of the connection.
+    pub connection: usize,
+    /// What came.
+    pub bytes: &'a [u8],
+    /// When it was received.
+    pub at: Nanos,
+}
+
 /// Sends and receives for one thread.
 pub trait Engine {
     /// The time.
@@ -169,6 +180,15 @@ pub trait Engine {
     ///
     /// An engine that cannot limit a call may deliver more.
     fn limit(&mut self, connection: usize, bytes: usize);
+
+    /// Waits for a tick and delivers what came, if all that there is to do is to receive it; otherwise, [`Engine::poll`] is to
+    /// be asked at once, which waits if this has not waited, and says what happened.
+    ///
+    /// It is the short way of an engine that has one, for what happens with every request.
+    #[inline]
+    fn receive(&mut self) -> Option<Received<'_>> {
+        None
+    }
 
     /// Delivers what came, waiting for it if there is nothing.
     ///

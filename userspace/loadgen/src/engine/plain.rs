@@ -19,7 +19,7 @@ use rustix::{
     net::{recv, send, shutdown, sockopt, RecvFlags, SendFlags, Shutdown},
 };
 
-use super::{mmsg::Batch, Engine, Event, Nanos, Requests, Sent, Wait};
+use super::{mmsg::Batch, Engine, Event, Nanos, Received, Requests, Sent, Wait};
 use crate::{
     clock,
     load::{Load, Transport},
@@ -50,6 +50,8 @@ pub(crate) struct Plain {
     busy_poll: bool,
     /// Whether there is one connection, and the call that receives one datagram or a part of the stream may wait.
     receiving_waits: bool,
+    /// What that call said last, if that was not that it received bytes, and it is still to be told.
+    received_nothing: Option<rustix::io::Result<usize>>,
 }
 
 #[derive(Debug)]
@@ -125,6 +127,7 @@ impl Plain {
             tick,
             busy_poll,
             receiving_waits,
+            received_nothing: None,
         })
     }
 
@@ -403,28 +406,32 @@ impl Engine for Plain {
     }
 
     #[inline(always)]
-    fn poll(&mut self, wait: Wait) -> io::Result<Event<'_>> {
-        // What is usual is here: all else would cost more than what follows from a reply.
-        if wait == Wait::Tick && self.receiving_waits && self.failing.is_empty() {
-            let connection = &mut self.connections[0];
-            if let (Some(socket), false) = (&connection.socket, connection.is_full) {
-                connection.is_dry = false;
-                let limit = connection.limit.min(RECEIVE_BYTES);
-                let received = recv(socket, &mut self.buffer[..limit], RecvFlags::empty());
-                let received = received.map(|(_, length)| length);
-                if let Ok(length @ 1..) = received {
-                    return Ok(Event::Received {
-                        connection: 0,
-                        bytes: &self.buffer[..length],
-                        at: clock::now(),
-                        more: false,
-                    });
-                }
-                let found = self.received(0, received).unwrap_or(Found::Nothing);
-                return Ok(self.event(found));
-            }
+    fn receive(&mut self) -> Option<Received<'_>> {
+        if !self.receiving_waits || !self.failing.is_empty() {
+            return None;
         }
-        let found = self.find(wait)?;
+        let connection = &mut self.connections[0];
+        let socket = connection.socket.as_ref().filter(|_| !connection.is_full)?;
+        connection.is_dry = false;
+        let limit = connection.limit.min(RECEIVE_BYTES);
+        let received = recv(socket, &mut self.buffer[..limit], RecvFlags::empty());
+        if let Ok((_, length @ 1..)) = received {
+            return Some(Received {
+                connection: 0,
+                bytes: &self.buffer[..length],
+                at: clock::now(),
+            });
+        }
+        self.received_nothing = Some(received.map(|(_, length)| length));
+        None
+    }
+
+    #[inline(never)]
+    fn poll(&mut self, wait: Wait) -> io::Result<Event<'_>> {
+        let found = match self.received_nothing.take() {
+            Some(received) => self.received(0, received).unwrap_or(Found::Nothing),
+            None => self.find(wait)?,
+        };
         Ok(self.event(found))
     }
 
