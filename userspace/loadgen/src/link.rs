@@ -89,6 +89,8 @@ pub(crate) struct Limits {
     pub(crate) measure_from: Nanos,
     /// How long nothing may happen on a stream, and how long a datagram may take to be answered.
     pub(crate) timeout: Nanos,
+    /// When what is in flight on a stream has had its time after the last request, although the server goes on.
+    pub(crate) replies_until: Nanos,
 }
 
 /// What has come on a connection.
@@ -375,6 +377,16 @@ impl<C: Connection> Link<C> {
                 };
                 if quiet >= timeout {
                     return Err(Broken::no_progress(timeout));
+                }
+                if now >= limits.replies_until {
+                    return Err(Broken {
+                        kind: FailureKind::Unanswered,
+                        message: format!(
+                            "replies missing {} after the end: {}",
+                            seconds(timeout),
+                            self.outstanding.waiting()
+                        ),
+                    });
                 }
                 if self.outstanding.is_overtaken() && now.saturating_sub(sent) >= timeout {
                     return Err(Broken {

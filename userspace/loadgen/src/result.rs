@@ -187,7 +187,7 @@ pub enum FailureKind {
     NotClosed,
     /// Nothing was received, nor could be sent, for so long that the connection was given up.
     NoProgress,
-    /// A request was not answered, though later ones on its connection were.
+    /// A request was not answered, though later ones on its connection were, or the run was over for so long.
     Unanswered,
     /// The system's error, such as a reset or a refusal.
     System,

@@ -124,6 +124,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 transport: load.transport,
                 measure_from: 0,
                 timeout: load.timeout_ns,
+                replies_until: Nanos::MAX,
             },
             until: Nanos::MAX,
             agenda: BinaryHeap::with_capacity(links.len()),
@@ -177,6 +178,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         self.limits.measure_from = start.saturating_add(load.warmup_ns);
         if let Extent::Duration(duration) = load.extent {
             self.until = self.limits.measure_from.saturating_add(duration);
+            self.limits.replies_until = self.until.saturating_add(load.timeout_ns);
         }
         self.recorder.begin(self.limits.measure_from);
         if load.warmup_ns == 0 {
@@ -203,7 +205,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         }
         loop {
             if self.course.is_stopping() && self.until != 0 {
-                self.stop();
+                self.stop(now);
             }
             if !more {
                 P::dispatch(self, now);
@@ -408,7 +410,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 }
             }
         }
-        self.stop();
+        self.stop(at);
     }
 
     /// Accounts for everything on a connection that has no further events.
@@ -433,8 +435,10 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
 
     /// The run ends early: nothing more is sent, but for what the engines have already.
     #[cold]
-    fn stop(&mut self) {
+    fn stop(&mut self, now: Nanos) {
         self.until = 0;
+        let replies_until = now.saturating_add(self.limits.timeout);
+        self.limits.replies_until = self.limits.replies_until.min(replies_until);
         self.agenda.clear();
         for place in 0..self.links.len() {
             self.finish(place);

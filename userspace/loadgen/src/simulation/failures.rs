@@ -182,6 +182,54 @@ fn a_request_that_is_passed_over_is_told() {
     assert_eq!(result.ledger.lost, 1 + 1);
 }
 
+/// The right reply to a request, one byte every half second: there is progress all the time.
+fn dribble(request: Arrival) -> Fate {
+    let bytes = request.number.to_be_bytes();
+    let sends = (1..)
+        .zip(bytes)
+        .map(|(place, byte)| (place * S / 2, Action::Send(vec![byte])));
+    Fate(sends.collect())
+}
+
+#[test]
+fn a_server_that_dribbles_has_one_timeout_after_the_end() {
+    let mut load = load(Stream);
+    for pace in [Pace::Closed, open(100.0, Arrivals::Fixed)] {
+        load.pace = pace;
+        load.extent = Extent::Duration(100 * MS);
+        let script = |request: Arrival| match request.number {
+            5 => dribble(request),
+            _ => Fate::reply(MS),
+        };
+        let result = simulate(&load, script).result;
+        let (_, at, kind, message) = only_failure(&result);
+        assert_eq!(kind, FailureKind::Unanswered);
+        assert_eq!(message, "replies missing 1 s after the end: 1");
+        let end = 100 * MS + S;
+        assert!((end..=end + S / 8).contains(&at), "{at}");
+        assert_eq!((result.ledger.answered, result.ledger.lost), (5, 1));
+        // Without a duration, it may take the time that it needs.
+        load.extent = Extent::Count(6);
+        let result = simulate(&load, script).result;
+        assert!(result.is_clean(), "{:?}", result.failures);
+    }
+}
+
+#[test]
+fn a_server_that_dribbles_has_one_timeout_after_a_failure() {
+    let mut load = load(Stream);
+    load.connections = 2;
+    let result = simulate(&load, |request| match request.connection {
+        0 => dribble(request),
+        _ => Fate::lost().and(MS, Action::Break(ErrorKind::ConnectionReset)),
+    })
+    .result;
+    let kinds: Vec<_> = result.failures.iter().map(|failure| failure.kind).collect();
+    assert_eq!(kinds, [FailureKind::System, FailureKind::Unanswered]);
+    assert!((MS + S..=MS + S + S / 8).contains(&result.elapsed_ns));
+    assert_eq!((result.ledger.answered, result.ledger.lost), (0, 2));
+}
+
 #[test]
 fn other_connections_still_receive_what_is_due() {
     let mut load = load(Stream);
