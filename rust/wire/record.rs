@@ -183,7 +183,7 @@ impl Parser {
         Ok(Some(self.piece(bytes)))
     }
 
-    /// How many bytes have to come before the next mark or the next fragment is whole.
+    /// How many bytes have to come before the next mark or the next fragment is whole. After an error, that means nothing.
     #[inline]
     pub const fn missing(&self) -> usize {
         match self.left {
@@ -192,10 +192,10 @@ impl Parser {
         }
     }
 
-    /// Whether the stream may end here: there is no record of which only a part has come.
+    /// Whether the stream may end here: there is no record of which only a part has come. After an error, it may not.
     #[inline]
     pub const fn is_between_records(&self) -> bool {
-        self.left == 0 && self.marked == 0 && self.fragments == 0
+        self.left == 0 && self.marked == 0 && self.fragments == 0 && self.failed.is_none()
     }
 
     /// The next mark, once all of it has come.
@@ -455,6 +455,7 @@ mod tests {
     fn after_an_error_there_are_no_more_records() {
         let mut parser = Parser::new(LIMITS);
         let error = parser.next(&mut &b"\x80\0\0\x11"[..]).unwrap_err();
+        assert!(!parser.is_between_records());
         assert_eq!(parser.next(&mut &b"\x80\0\0\x01a"[..]), Err(error));
         assert_eq!(parser.next(&mut &b""[..]), Err(error));
     }
