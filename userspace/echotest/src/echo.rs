@@ -244,6 +244,10 @@ impl Connection for EchoConnection {
     fn reply_bytes(&self, replies: usize) -> usize {
         self.pattern.message_bytes().saturating_mul(replies) - self.partly
     }
+
+    fn partial_bytes(&self) -> usize {
+        self.partly
+    }
 }
 
 /// What is wrong with a reply. Messages are numbered from 1, as a user counts, and offsets in them from 0.

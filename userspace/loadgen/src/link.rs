@@ -10,6 +10,7 @@ use crate::{
     load::{Extent, Load, Transport},
     protocol::Connection,
     recorder::Recorder,
+    report::number::count_of,
     result::FailureKind,
     schedule::Schedule,
     window::{Outstanding, Reply},
@@ -403,6 +404,17 @@ impl<C: Connection> Link<C> {
         Ok(())
     }
 
+    /// Looks whether the stream may end here, after the last reply.
+    pub(crate) fn check_end(&self) -> Result<(), Broken> {
+        match self.protocol.partial_bytes() {
+            0 => Ok(()),
+            partial => Err(Broken::mismatch(format_args!(
+                "{} of a reply that never ends",
+                count_of(partial as u64, "byte")
+            ))),
+        }
+    }
+
     /// What came after the last reply was due to be the end of the stream.
     pub(crate) fn surplus(&mut self, bytes: &[u8]) -> Broken {
         let number = match self.protocol.stream(bytes, self.outstanding.next()) {
@@ -410,7 +422,10 @@ impl<C: Connection> Link<C> {
             Ok(progress) => progress.answered,
         };
         number.map_or_else(
-            || Broken::mismatch(format_args!("{} bytes after the last reply", bytes.len())),
+            || {
+                let bytes = count_of(bytes.len() as u64, "byte");
+                Broken::mismatch(format_args!("{bytes} after the last reply"))
+            },
             second_reply,
         )
     }

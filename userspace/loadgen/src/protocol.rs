@@ -66,6 +66,11 @@ pub trait Connection: Send {
     /// does. A guess that is wrong costs calls, and nothing else.
     fn reply_bytes(&self, replies: usize) -> usize;
 
+    /// How many bytes of a reply have been consumed from the stream that is not whole yet; 0 between two replies.
+    ///
+    /// A stream that ends elsewhere than between two replies is wrong, also after the last reply that was waited for.
+    fn partial_bytes(&self) -> usize;
+
     /// Whether the server is expected to end the stream when the client has ended its side after the last reply.
     fn server_ends_stream(&self) -> bool {
         true

@@ -367,6 +367,12 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         let done = at >= self.until || link.left == 0 && link.due.is_empty();
         if done && link.outstanding.waiting() == 0 {
             link.socket = Socket::Gone;
+            if let Err(broken) = link.check_end() {
+                self.recorder
+                    .ledger(at >= self.limits.measure_from)
+                    .mismatched += 1;
+                self.fail(place, at, broken);
+            }
         } else {
             self.fail(
                 place,
@@ -488,9 +494,14 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                     self.recorder.ledger.mismatched += 1;
                     (connection, at, self.links[connection].surplus(bytes))
                 }
-                Ok(Event::Closed { connection, .. }) => {
-                    self.links[connection].socket = Socket::Gone;
-                    continue;
+                Ok(Event::Closed { connection, at }) => {
+                    let link = &mut self.links[connection];
+                    link.socket = Socket::Gone;
+                    let Err(broken) = link.check_end() else {
+                        continue;
+                    };
+                    self.recorder.ledger.mismatched += 1;
+                    (connection, at, broken)
                 }
                 Ok(Event::Failed {
                     connection,

@@ -199,6 +199,10 @@ impl Connection for RpcConnection {
             .saturating_sub(self.stream_len)
             .max(self.parser.missing())
     }
+
+    fn partial_bytes(&self) -> usize {
+        self.stream_len
+    }
 }
 
 #[cfg(test)]

@@ -67,6 +67,20 @@ fn an_early_end_of_the_stream_is_told() {
 }
 
 #[test]
+fn an_end_in_the_midst_of_a_reply_is_told() {
+    // With the last reply comes the beginning of another one; the client ends its side first, or the server does.
+    let bytes = [&99_u64.to_be_bytes()[..], &[0; 3]].concat();
+    let last = Fate::lost().and(MS, Action::Send(bytes));
+    for last in [last.clone(), last.and(MS, Action::Close)] {
+        let result = simulate(&load(Stream), but(99, last)).result;
+        assert_eq!((result.ledger.answered, result.ledger.mismatched), (100, 1));
+        let (_, _, kind, message) = only_failure(&result);
+        assert_eq!(kind, FailureKind::Mismatch);
+        assert_eq!(message, "3 bytes of a reply that never ends");
+    }
+}
+
+#[test]
 fn wrong_bytes_end_the_run_and_are_counted() {
     for transport in [Stream, Datagrams] {
         let wrong = Fate::lost().and(MS, Action::Send(vec![0xff; BYTES]));

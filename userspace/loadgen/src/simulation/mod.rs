@@ -88,6 +88,10 @@ impl Connection for Numbers {
     fn reply_bytes(&self, replies: usize) -> usize {
         replies * BYTES - self.partial.len()
     }
+
+    fn partial_bytes(&self) -> usize {
+        self.partial.len()
+    }
 }
 
 /// A load of one connection with one request in flight, 100 requests in all.

@@ -224,6 +224,49 @@ fn bytes_after_the_last_reply_are_told() {
 }
 
 #[test]
+fn the_beginning_of_a_reply_after_the_last_one_is_told() {
+    // Also an empty fragment is a part of a record, if it is not the last.
+    for surplus in [
+        &b"\x80"[..],
+        &[0x80, 0, 0],
+        &words(&[0]),
+        &words(&[0x8000_0018, 7, 1]),
+    ] {
+        let len = surplus.len();
+        let surplus = surplus.to_vec();
+        let address =
+            answer(move |call, _| [&record(&success(call.xid))[..], &surplus[..]].concat());
+        let line = if len == 1 {
+            "1 byte of a reply that never ends".to_owned()
+        } else {
+            format!("{len} bytes of a reply that never ends")
+        };
+        let run = rpctest(&format!("-c 1 {address}"));
+        run.assert_failed(&line, [1, 1, 1, 0]);
+    }
+}
+
+#[test]
+fn the_beginning_of_a_reply_after_the_last_one_is_told_in_a_segment_of_its_own() {
+    for len in [1, 3, 4, 12] {
+        let surplus = words(&[0x8000_0018, 7, 1])[..len].to_vec();
+        let address = serve(move |mut stream, _| {
+            while let Some(call) = read_call(&mut stream)? {
+                stream.write_all(&record(&success(call.xid)))?;
+            }
+            // The client has ended its side: it has seen the last reply.
+            stream.write_all(&surplus)
+        });
+        let run = rpctest(&format!("-c 1 {address}"));
+        let line = match len {
+            1 => "1 byte after the last reply".to_owned(),
+            _ => format!("{len} bytes after the last reply"),
+        };
+        run.assert_failed(&line, [1, 1, 1, 0]);
+    }
+}
+
+#[test]
 fn garbage_is_told() {
     assert_wrong(
         |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
