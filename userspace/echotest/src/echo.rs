@@ -82,7 +82,7 @@ impl Tool for EchoTool {
     };
     type Protocol = Echo;
 
-    fn protocol(&self, transport: Transport) -> Result<Echo, String> {
+    fn protocol(&self, transport: Transport, _: u64) -> Result<Echo, String> {
         if transport == Transport::Datagrams && !DATAGRAM_LENGTHS.contains(&self.length) {
             return Err(format!(
                 "invalid value '{}' for '--length <N>' with '--udp': not in {} to {}",
@@ -336,7 +336,7 @@ mod tests {
     use super::*;
 
     fn connection(length: usize, number: u64, transport: Transport) -> EchoConnection {
-        let protocol = EchoTool { length }.protocol(transport).unwrap();
+        let protocol = EchoTool { length }.protocol(transport, 1).unwrap();
         protocol.connection(number)
     }
 
@@ -349,8 +349,8 @@ mod tests {
     fn datagrams_have_limits_of_their_own() {
         for (length, fits) in [(7, false), (8, true), (65_507, true), (65_508, false)] {
             let tool = EchoTool { length };
-            assert_eq!(tool.protocol(Transport::Datagrams).is_ok(), fits);
-            assert!(tool.protocol(Transport::Stream).is_ok());
+            assert_eq!(tool.protocol(Transport::Datagrams, 1).is_ok(), fits);
+            assert!(tool.protocol(Transport::Stream, 1).is_ok());
         }
     }
 

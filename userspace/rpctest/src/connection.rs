@@ -38,10 +38,12 @@ struct Calls {
     request: Request,
     expected: Expected,
     limits: Limits,
+    first_xid: u32,
 }
 
 impl Rpc {
-    pub(crate) fn new(request: Request, expected: Expected) -> Self {
+    /// Calls, the first of which has the xid `first_xid`: one that a server cannot guess.
+    pub(crate) fn new(request: Request, expected: Expected, first_xid: u32) -> Self {
         let head = Reply::MAX_BYTES as u32;
         let bytes = if expected.procedure.is_null() {
             head
@@ -57,6 +59,7 @@ impl Rpc {
             request,
             expected,
             limits,
+            first_xid,
         }))
     }
 }
@@ -68,7 +71,9 @@ impl Protocol for Rpc {
         RpcConnection {
             calls: Arc::clone(&self.0),
             request: self.0.request.clone(),
-            first_xid: (number as u32).wrapping_mul(XID_STRIDE),
+            first_xid: (number as u32)
+                .wrapping_mul(XID_STRIDE)
+                .wrapping_add(self.0.first_xid),
             parser: Parser::new(self.0.limits),
             head: Vec::with_capacity(Reply::MAX_BYTES),
             len: 0,
@@ -229,7 +234,7 @@ mod tests {
             procedure,
             credential,
         };
-        Rpc::new(request, expected)
+        Rpc::new(request, expected, 0xffff_fff0)
     }
 
     /// The connection, and a successful reply to each of so many requests that it sent.

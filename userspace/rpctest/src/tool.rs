@@ -202,12 +202,13 @@ Mbit/s is that of the calls, with their record marks.";
     };
     type Protocol = Rpc;
 
-    fn protocol(&self, transport: Transport) -> Result<Rpc, String> {
+    fn protocol(&self, transport: Transport, seed: u64) -> Result<Rpc, String> {
         let expected = Expected {
             procedure: self.called(),
             credential: self.auth.flavor(),
         };
-        Ok(Rpc::new(self.request(transport)?, expected))
+        let first_xid = fastrand::Rng::with_seed(seed).u32(..);
+        Ok(Rpc::new(self.request(transport)?, expected, first_xid))
     }
 
     fn request_bytes(&self, transport: Transport) -> usize {

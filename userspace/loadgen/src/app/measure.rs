@@ -50,7 +50,8 @@ impl<T: Tool> Measurement<'_, T> {
     /// Measures and reports.
     pub(super) fn measure(mut self) -> Result<(), Problem> {
         let load = self.load().map_err(Problem::Usage)?;
-        let protocol = self.tool.protocol(load.transport).map_err(Problem::Usage)?;
+        let protocol = self.tool.protocol(load.transport, load.seed);
+        let protocol = protocol.map_err(Problem::Usage)?;
         Ok(self.conduct(load, &protocol)?)
     }
 

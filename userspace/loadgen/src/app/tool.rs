@@ -26,12 +26,12 @@ pub trait Tool: Args + 'static {
     /// The protocol.
     type Protocol: Protocol;
 
-    /// The protocol with these options, over this transport.
+    /// The protocol with these options, over this transport. All that is random in it depends on the seed.
     ///
     /// # Errors
     ///
     /// The options do not go together; what is returned says why, as a complaint about the command line.
-    fn protocol(&self, transport: Transport) -> Result<Self::Protocol, String>;
+    fn protocol(&self, transport: Transport, seed: u64) -> Result<Self::Protocol, String>;
 
     /// The bytes of a request over this transport.
     fn request_bytes(&self, transport: Transport) -> usize;

@@ -149,6 +149,14 @@ fn ipv6_works() {
 }
 
 #[test]
+fn xids_are_chosen_by_the_seed() {
+    let xids = |options| calls(options).into_iter().map(|call| call.xid);
+    let first: Vec<_> = xids("--seed 1").collect();
+    assert!(xids("--seed 1").eq(first.iter().copied()));
+    assert!(xids("--seed 2").all(|xid| !first.contains(&xid)));
+}
+
+#[test]
 fn connections_and_runs_all_have_xids_of_their_own() {
     let xids = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&xids);

@@ -267,6 +267,18 @@ fn the_beginning_of_a_reply_after_the_last_one_is_told_in_a_segment_of_its_own()
 }
 
 #[test]
+fn a_server_that_counts_xids_itself_is_told() {
+    // It never looks at the call.
+    for first in [0_u32, 1] {
+        let address = answer(move |_, number| record(&success(first + number as u32 - 1)));
+        let run = rpctest(&format!("-c 20 --seed 1 {address}"));
+        let line =
+            format!("a reply with xid {first:#010x}, which no request of this connection has");
+        run.assert_failed(&line, [20, 1, 0, 1]);
+    }
+}
+
+#[test]
 fn garbage_is_told() {
     assert_wrong(
         |_| b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
