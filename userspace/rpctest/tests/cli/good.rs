@@ -157,6 +157,41 @@ fn xids_are_chosen_by_the_seed() {
 }
 
 #[test]
+fn batches_are_answered_in_any_order_and_by_any_engine() {
+    let address = serve(|mut stream, _| {
+        while let Some(first) = read_call(&mut stream)? {
+            let mut xids = vec![first.xid];
+            for _ in 0..31 {
+                xids.extend(read_call(&mut stream)?.map(|call| call.xid));
+            }
+            xids.reverse();
+            for xid in xids {
+                let reply = success(xid);
+                let fragments = [
+                    words(&[1]),
+                    reply[..1].to_vec(),
+                    words(&[0x8000_0017]),
+                    reply[1..].to_vec(),
+                ];
+                stream.write_all(&fragments.concat())?;
+            }
+        }
+        Ok(())
+    });
+    for engine in ["plain", "io_uring"] {
+        let options = format!("-a 32 --batch 32 -f -c 320 --engine {engine}");
+        let run = rpctest(&format!("{options} {address}"));
+        if engine == "io_uring" && run.err.contains("io_uring: ") {
+            // This system does not allow it, as a container's may.
+            assert_eq!(run.status, Some(1));
+            continue;
+        }
+        run.assert_good(320);
+        assert_ne!(run.ledger().reordered, 0);
+    }
+}
+
+#[test]
 fn connections_and_runs_all_have_xids_of_their_own() {
     let xids = Arc::new(Mutex::new(Vec::new()));
     let log = Arc::clone(&xids);
