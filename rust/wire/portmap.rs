@@ -18,6 +18,9 @@ pub const VERSION: u32 = 2;
 /// The first version that knows programs by [`Binding`].
 pub const RPCB_VERSION: u32 = 3;
 
+/// The last version of all.
+pub const RPCB_VERSION_4: u32 = 4;
+
 /// Registers a [`Mapping`]; the result is a boolean.
 pub const SET: u32 = 1;
 /// Forgets all mappings of a program and a version; the result is a boolean.

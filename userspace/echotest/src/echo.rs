@@ -15,7 +15,7 @@ use loadgen::{
     manual::{Example, Manual},
     protocol::{Connection, Progress, Protocol},
     socket::SocketOptions,
-    target::Server,
+    target::{Server, Target},
 };
 
 use crate::pattern::{Pattern, Place};
@@ -109,8 +109,13 @@ impl Tool for EchoTool {
         KsfColumns::EchoTest
     }
 
-    fn default_port(&self, _: &Server, _: Transport, _: &SocketOptions) -> anyhow::Result<u16> {
-        Ok(60007)
+    fn default_target(
+        &self,
+        server: &Server,
+        _: Transport,
+        _: &SocketOptions,
+    ) -> anyhow::Result<Target> {
+        Ok(server.at(60007))
     }
 }
 

@@ -100,17 +100,38 @@ impl Target {
     }
 
     /// Asks the system's resolver for the addresses, which takes as long as the resolver may.
+    ///
+    /// There is at least one, and the one to be preferred is the first.
+    pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        let addresses: Vec<_> = (self.host.as_str(), self.port).to_socket_addrs()?.collect();
+        if addresses.is_empty() {
+            let text = "the name has no address";
+            return Err(io::Error::new(io::ErrorKind::NotFound, text));
+        }
+        Ok(addresses)
+    }
+
+    /// Resolves it to a peer with all its addresses.
     pub fn resolve(&self) -> io::Result<Peer> {
-        let mut alternatives = (self.host.as_str(), self.port).to_socket_addrs()?;
-        match alternatives.next() {
-            Some(address) => Ok(Peer {
-                address,
-                alternatives,
-            }),
-            None => Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "the name has no address",
-            )),
+        let addresses = self.addresses()?;
+        let mut peer = Peer::from(addresses[0]);
+        peer.alternatives = addresses.into_iter();
+        peer.alternatives.next();
+        Ok(peer)
+    }
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Self {
+        let host = match address {
+            SocketAddr::V6(address) if address.scope_id() != 0 => {
+                format!("{}%{}", address.ip(), address.scope_id())
+            }
+            _ => address.ip().to_string(),
+        };
+        Self {
+            host,
+            port: address.port(),
         }
     }
 }
@@ -146,6 +167,15 @@ fn parse_port(text: &str) -> Option<u16> {
 pub struct Peer {
     address: SocketAddr,
     alternatives: vec::IntoIter<SocketAddr>,
+}
+
+impl From<SocketAddr> for Peer {
+    fn from(address: SocketAddr) -> Self {
+        Self {
+            address,
+            alternatives: Vec::new().into_iter(),
+        }
+    }
 }
 
 impl Peer {
@@ -201,6 +231,7 @@ impl error::Error for ConnectError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddrV6;
 
     #[test]
     fn hosts_and_ports_are_told_apart() {
@@ -231,6 +262,18 @@ mod tests {
             assert_eq!(server.port(), port);
             assert_eq!(Ok(server.at(8)), Target::parse(&server.host, 8));
         }
+    }
+
+    #[test]
+    fn an_address_is_a_target() {
+        for text in ["192.0.2.1:7", "[2001:db8::1]:65535"] {
+            let target = Target::from(text.parse::<SocketAddr>().unwrap());
+            assert_eq!(Ok(target), Target::parse(text, 1), "{text}");
+        }
+        let zoned: SocketAddrV6 = "[fe80::1%2]:7".parse().unwrap();
+        let target = Target::from(SocketAddr::from(zoned));
+        assert_eq!(Ok(target.clone()), Target::parse("fe80::1%2", 7));
+        assert_eq!(target.addresses().unwrap(), [SocketAddr::from(zoned)]);
     }
 
     #[test]

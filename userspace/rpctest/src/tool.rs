@@ -2,9 +2,9 @@
 
 //! The options that only rpctest has, and what follows from them.
 
-use std::{net::TcpStream, num::NonZeroU32};
+use std::num::NonZeroU32;
 
-use anyhow::{anyhow, Context};
+use anyhow::Context;
 use loadgen::{
     app::{KsfColumns, Tool},
     args::number_in,
@@ -12,7 +12,7 @@ use loadgen::{
     manual::{Example, Manual},
     report::options::KsfOptions,
     socket::SocketOptions,
-    target::{Peer, Server},
+    target::{Server, Target},
 };
 use wire::{
     portmap,
@@ -115,38 +115,22 @@ impl RpcTool {
         server: &Server,
         transport: Transport,
         options: &SocketOptions,
-    ) -> anyhow::Result<u16> {
-        let target = server.at(self.rpcbind_port);
-        let mut peer = target
-            .resolve()
-            .with_context(|| format!("cannot resolve {target}"))?;
-        let mut stream = connect(&mut peer, options)?;
+    ) -> anyhow::Result<Target> {
+        let rpcbind = server.at(self.rpcbind_port);
+        let addresses = rpcbind
+            .addresses()
+            .with_context(|| format!("cannot resolve {rpcbind}"))?;
         let question = Question {
             procedure: self.called(),
-            udp: transport == Transport::Datagrams,
-            ipv6: peer.address().is_ipv6(),
+            transport,
         };
-        let address = peer.address();
-        let port =
-            rpcbind::ask(&mut stream, question).with_context(|| format!("rpcbind at {address}"))?;
-        let port = port.ok_or_else(|| {
-            let protocol = if question.udp { "UDP" } else { "TCP" };
-            anyhow!(
-                "rpcbind at {address} knows no {} over {protocol}: say at which port it is",
-                question.procedure.program_version(),
-            )
-        })?;
-        Ok(port.get())
+        let found = rpcbind::locate(question, &addresses, options)?;
+        // If it is at the address that is taken anyway, the server keeps its name.
+        Ok(match addresses.first() {
+            Some(first) if first.ip() == found.ip() => server.at(found.port()),
+            _ => Target::from(found),
+        })
     }
-}
-
-/// Connects to rpcbind, which then has as much time for its answer as for the connection.
-fn connect(peer: &mut Peer, options: &SocketOptions) -> anyhow::Result<TcpStream> {
-    let sockets = peer.open(Transport::Stream, 1, options)?.sockets;
-    let socket = sockets.into_iter().next().context("no socket")?;
-    let stream = TcpStream::from(socket);
-    stream.set_read_timeout(Some(options.timeout))?;
-    Ok(stream)
 }
 
 impl Tool for RpcTool {
@@ -228,15 +212,15 @@ Mbit/s is that of the calls, with their record marks.";
         KsfColumns::RpcTest(self.ksf.clone())
     }
 
-    fn default_port(
+    fn default_target(
         &self,
         server: &Server,
         transport: Transport,
         options: &SocketOptions,
-    ) -> anyhow::Result<u16> {
+    ) -> anyhow::Result<Target> {
         match self.program {
-            NFS => Ok(NFS_PORT),
-            PORTMAP => Ok(self.rpcbind_port),
+            NFS => Ok(server.at(NFS_PORT)),
+            PORTMAP => Ok(server.at(self.rpcbind_port)),
             _ => self.ask_rpcbind(server, transport, options),
         }
     }

@@ -163,14 +163,13 @@ impl<T: Tool> Measurement<'_, T> {
     }
 
     fn target(&self, server: &Server, transport: Transport) -> anyhow::Result<Target> {
-        let port = match server.port() {
-            Some(port) => port,
+        match server.port() {
+            Some(port) => Ok(server.at(port)),
             None => {
                 let options = self.load.socket_options();
-                self.tool.default_port(server, transport, &options)?
+                self.tool.default_target(server, transport, &options)
             }
-        };
-        Ok(server.at(port))
+        }
     }
 }
 

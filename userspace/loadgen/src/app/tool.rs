@@ -5,8 +5,12 @@
 use clap::Args;
 
 use crate::{
-    load::Transport, manual::Manual, protocol::Protocol, report::options::KsfOptions,
-    socket::SocketOptions, target::Server,
+    load::Transport,
+    manual::Manual,
+    protocol::Protocol,
+    report::options::KsfOptions,
+    socket::SocketOptions,
+    target::{Server, Target},
 };
 
 /// A load generator: a protocol, and the options that only it has.
@@ -44,17 +48,17 @@ pub trait Tool: Args + 'static {
     /// Which columns `--ksf` prints.
     fn ksf_columns(&self) -> KsfColumns;
 
-    /// The port of a server that was named without one. To find it out, the server's host may be asked.
+    /// Where a server is that was named without a port. To find it out, the server's host may be asked.
     ///
     /// # Errors
     ///
     /// It could not be found out.
-    fn default_port(
+    fn default_target(
         &self,
         server: &Server,
         transport: Transport,
         options: &SocketOptions,
-    ) -> anyhow::Result<u16>;
+    ) -> anyhow::Result<Target>;
 
     /// What is asked of the server, if the name of the tool does not say that.
     fn subject(&self) -> Option<String> {
