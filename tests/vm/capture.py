@@ -199,6 +199,23 @@ def check_rate(requests, rate):
     return abs(drift) < 0.01 * half * spacing
 
 
+# How much later than its packet a reply may reach the client, and the window may begin than the first request passes.
+DELAY = 20 * 10**6
+
+
+def check_window(found, window, warmup):
+    """The replies that count for the rate are those that passed in the time that it is of."""
+    requests = [time for c in found for _, time in c.requests]
+    replies = [time for c in found for _, time in c.replies]
+    start = min(requests) + warmup
+    length, answered = window["length_ns"], window["answered"]
+    least = sum(start + DELAY < time <= start + length - DELAY for time in replies)
+    most = sum(start - DELAY <= time <= start + length + DELAY for time in replies)
+    last = max(requests + replies) - start
+    print(f"rate {answered / length * 1e9:.1f}/s; by the capture {least} <= {answered} <= {most} in {length / 1e6:.1f} ms of {last / 1e6:.1f} ms")
+    return least <= answered <= most and length <= last + DELAY
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
@@ -215,7 +232,8 @@ def main():
     with open(options.capture, "rb") as file:
         found = connections(file, options.port, protocol)
     with open(options.document) as file:
-        client, = json.load(file)["servers"]
+        document = json.load(file)
+    client, = document["servers"]
     errors = []
 
     requests, replies = (sum(map(len, of)) for of in zip(*((c.requests, c.replies) for c in found)))
@@ -223,6 +241,11 @@ def main():
     print(f"requests {requests}, replies {replies}; answered {answered}, late {late}, lost {lost}")
     if (requests, replies) != (answered + late + lost, answered + late):
         errors.append("the counts differ")
+
+    # Late replies are among the packets, and nobody counts them.
+    if len(document["runs"]) == 1 and not late:
+        if not check_window(found, document["runs"][0]["result"]["window"], document["load"]["warmup_ns"]):
+            errors.append("the rate is not that of the packets")
 
     if options.rate:
         least = [time for c in found for time in since_due(c, options.rate)]

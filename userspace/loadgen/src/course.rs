@@ -147,12 +147,9 @@ impl Course {
         self.has_failed() || self.interrupt.is_raised()
     }
 
-    /// For how long after `start` all threads were active; meant for after the end.
-    pub(crate) fn window(&self, start: Nanos) -> Nanos {
-        match (self.opened.get(), self.closed.get()) {
-            (Some(&opened), Some(&closed)) => closed.saturating_sub(opened.max(start)),
-            _ => 0,
-        }
+    /// From when to when no thread had ended and all had begun; meant for after the end.
+    pub(crate) fn window(&self) -> Option<(Nanos, Nanos)> {
+        Some((*self.opened.get()?, *self.closed.get()?))
     }
 }
 
@@ -200,10 +197,7 @@ mod tests {
         course.leave(50);
         assert!(!course.all_are_active());
         course.leave(60);
-        assert_eq!(course.window(0), 30);
-        // Without the warm-up.
-        assert_eq!(course.window(35), 15);
-        assert_eq!(course.window(70), 0);
+        assert_eq!(course.window(), Some((20, 50)));
     }
 
     #[test]
@@ -214,7 +208,7 @@ mod tests {
         course.enter(30);
         assert!(!course.all_are_active());
         course.leave(40);
-        assert_eq!(course.window(0), 0);
+        assert_eq!(course.window(), None);
     }
 
     #[test]

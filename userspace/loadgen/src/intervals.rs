@@ -132,8 +132,8 @@ impl Intervals {
                 }
             })
             .collect();
-        // What came at the very end is of the interval that ends there.
-        if let [.., before, Interval {
+        // What came at the very end is of the interval that ends there, and after the end nothing came.
+        while let [.., before, Interval {
             length_ns: 0,
             response,
             ..

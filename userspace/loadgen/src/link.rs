@@ -80,6 +80,8 @@ pub(crate) struct Link<C> {
     pub(crate) quiet_since: Nanos,
     /// Datagrams that were lost since then.
     lost_meanwhile: u32,
+    /// When the last right reply in time came, or the last request was sent that was given up; 0 before.
+    pub(crate) active_until: Nanos,
 }
 
 /// What is the same for all replies of a worker.
@@ -88,6 +90,8 @@ pub(crate) struct Limits {
     pub(crate) transport: Transport,
     /// The end of the warm-up.
     pub(crate) measure_from: Nanos,
+    /// How long from then replies count for the rate.
+    pub(crate) measured: Nanos,
     /// How long nothing may happen on a stream, and how long a datagram may take to be answered.
     pub(crate) timeout: Nanos,
     /// When what is in flight on a stream has had its time after the last request, although the server goes on.
@@ -101,6 +105,29 @@ pub(crate) struct Arrival<'a> {
     pub(crate) at: Nanos,
     /// Whether it is after the warm-up and all threads are active.
     pub(crate) in_window: bool,
+}
+
+impl Limits {
+    /// Those of a run that began at `start`.
+    pub(crate) fn new(load: &Load, start: Nanos) -> Self {
+        Self {
+            transport: load.transport,
+            measure_from: start.saturating_add(load.warmup_ns),
+            measured: match load.extent {
+                // Later than any time there is, and not so late that what is before seems to be after.
+                Extent::Count(_) => Nanos::MAX / 2,
+                Extent::Duration(duration) => duration.min(Nanos::MAX / 2),
+            },
+            timeout: load.timeout_ns,
+            replies_until: Nanos::MAX,
+        }
+    }
+
+    /// Whether this is a time in which replies count for the rate.
+    #[inline]
+    pub(crate) fn is_measured(&self, at: Nanos) -> bool {
+        at.wrapping_sub(self.measure_from) <= self.measured
+    }
 }
 
 impl<C: Connection> Link<C> {
@@ -120,6 +147,7 @@ impl<C: Connection> Link<C> {
             first_measured: u64::MAX,
             quiet_since: 0,
             lost_meanwhile: 0,
+            active_until: 0,
         }
     }
 
@@ -293,12 +321,13 @@ impl<C: Connection> Link<C> {
     /// Enters the answer to a request that was intended and sent at these times.
     #[inline(always)]
     fn answered(
-        &self,
+        &mut self,
         number: u64,
         (intended, sent): (Nanos, Nanos),
         arrival: Arrival<'_>,
         recorder: &mut Recorder,
     ) {
+        self.active_until = arrival.at;
         recorder.in_window += u64::from(arrival.in_window);
         if self.is_measured(number) {
             recorder.ledger.answered += 1;
@@ -348,7 +377,8 @@ impl<C: Connection> Link<C> {
         let Some(limit) = now.checked_sub(limits.timeout) else {
             return;
         };
-        while let Some(number) = self.outstanding.give_up(limit) {
+        while let Some((number, sent)) = self.outstanding.give_up(limit) {
+            self.active_until = self.active_until.max(sent);
             recorder.ledger(self.is_measured(number)).lost += 1;
             self.lost_meanwhile = self.lost_meanwhile.saturating_add(1);
         }

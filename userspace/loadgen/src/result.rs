@@ -56,9 +56,11 @@ impl RunResult {
     }
 }
 
-/// The time after the warm-up in which every thread was active, from the last one's start to the first one's end.
+/// The time after the warm-up in which every thread was active, from the last one's start to the first one's end; in a run
+/// of a duration, to the end of that.
 ///
-/// Before and after it the server has fewer clients than were asked for, and a rate would be that of another load.
+/// Before and after it the server has fewer clients than were asked for, and a rate would be that of another load. So it
+/// does not have the wait for replies that are lost, which nobody needs to make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// How long it was; zero if the threads were never active all at once.
@@ -95,8 +97,8 @@ pub struct ThreadResult {
     pub lag_max_ns: u64,
 }
 
-/// A part of a run's time. Those of one run follow each other without gaps, from the end of the warm-up to its end, and
-/// all but the last are of the same length.
+/// A part of a run's time. Those of one run follow each other without gaps, from the end of the warm-up to its last reply or
+/// to the end of its duration, and all but the last are of the same length.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// When it began, from the end of the warm-up.

@@ -13,10 +13,10 @@ use crate::{
     engine::{plain::Plain, uring::Uring, Engine, Nanos},
     interrupt::Interrupt,
     intervals::merge_intervals,
-    load::Load,
+    load::{Extent, Load},
     protocol::Protocol,
     pulse::{Pulse, Pulses},
-    result::{RunResult, ThreadResult},
+    result::{RunResult, ThreadResult, Window},
     worker::{Finished, Worker},
 };
 
@@ -247,11 +247,13 @@ pub(crate) fn collect(load: &Load, course: &Course, threads: Vec<Done>) -> RunRe
     let mut result = RunResult::default();
     let mut intervals = Vec::with_capacity(threads.len());
     let mut at_end = Vec::new();
+    result.window = window(load, course, &threads);
     for done in threads {
         let Finished {
             mut recorder,
             failures,
             ended,
+            active_until,
             ..
         } = done.finished;
         let measure_from = done.start.saturating_add(load.warmup_ns);
@@ -259,8 +261,6 @@ pub(crate) fn collect(load: &Load, course: &Course, threads: Vec<Done>) -> RunRe
         result.ledger += &recorder.ledger;
         result.warmup += &recorder.warmup;
         result.elapsed_ns = result.elapsed_ns.max(elapsed_ns);
-        result.window.length_ns = course.window(measure_from);
-        result.window.answered += recorder.in_window;
         result.threads.push(ThreadResult {
             cpu: done.cpu,
             connections: done.finished.connections,
@@ -273,7 +273,7 @@ pub(crate) fn collect(load: &Load, course: &Course, threads: Vec<Done>) -> RunRe
         });
         result.failures.extend(failures);
         at_end.extend(done.finished.at_end);
-        let recorded = recorder.finish(ended);
+        let recorded = recorder.finish(active_until);
         result.service.merge(&recorded.service);
         result.response.merge(&recorded.response);
         intervals.push(recorded.intervals);
@@ -287,4 +287,90 @@ pub(crate) fn collect(load: &Load, course: &Course, threads: Vec<Done>) -> RunRe
             .extend(at_end.into_iter().min_by_key(|failure| failure.connection));
     }
     result
+}
+
+/// When all threads were active, and what was answered then.
+///
+/// A thread that has nothing more to send, and waits for replies that are lost, is not active: its wait would only make the
+/// rate smaller.
+fn window(load: &Load, course: &Course, threads: &[Done]) -> Window {
+    let (Some((opened, closed)), Some(first)) = (course.window(), threads.first()) else {
+        return Window::default();
+    };
+    let measure_from = first.start.saturating_add(load.warmup_ns);
+    let from = opened.max(measure_from);
+    let last = match load.extent {
+        Extent::Count(_) => Nanos::MAX,
+        Extent::Duration(duration) => measure_from.saturating_add(duration),
+    };
+    let until = |done: &Done| done.finished.active_until.min(last);
+    let length = threads.iter().map(until).min().unwrap_or_default();
+    let length = length.saturating_sub(from);
+    let answered = threads.iter().map(|done| {
+        // While another thread waited in vain, this one went on, and what it counted is of a longer time.
+        let counted = until(done).min(closed).saturating_sub(from);
+        let part = length as f64 / counted.max(length).max(1) as f64;
+        (done.finished.recorder.in_window as f64 * part).round() as u64
+    });
+    Window {
+        length_ns: length,
+        answered: answered.sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        load::{Pace, Transport},
+        recorder::Recorder,
+    };
+
+    const MS: Nanos = 1_000_000;
+
+    #[test]
+    fn the_window_ends_where_the_first_thread_waits_for_losses_only() {
+        let load = Load {
+            transport: Transport::Datagrams,
+            threads: 2,
+            connections: 2,
+            in_flight: 1,
+            pace: Pace::Closed,
+            extent: Extent::Count(1_000),
+            warmup_ns: 0,
+            batch: 1,
+            timeout_ns: 500 * MS,
+            interval_ns: 100 * MS,
+            seed: 1,
+        };
+        let done = |answered, active_until, ended| {
+            let mut recorder = Recorder::new(false, load.interval_ns);
+            recorder.in_window = answered;
+            Done {
+                start: 10 * MS,
+                cpu: None,
+                finished: Finished {
+                    recorder,
+                    failures: Vec::new(),
+                    at_end: None,
+                    connections: 1,
+                    ended,
+                    active_until,
+                    cpu_ns: 0,
+                },
+            }
+        };
+        let course = Course::new(2, Interrupt::default());
+        course.enter(10 * MS);
+        course.enter(10 * MS);
+        course.leave(1_510 * MS);
+        course.leave(2_010 * MS);
+        // Both have 1,000 a second. The first has its last reply after 1 s and gives up at 1.5 s, until when the second counts.
+        let threads = [
+            done(1_000, 1_010 * MS, 1_510 * MS),
+            done(1_500, 2_010 * MS, 2_010 * MS),
+        ];
+        let window = window(&load, &course, &threads);
+        assert_eq!((window.length_ns, window.answered), (1_000 * MS, 2_000));
+    }
 }

@@ -179,15 +179,16 @@ impl Outstanding {
         self.oldest
     }
 
-    /// Gives up the oldest request if it waits since `limit` or longer, and returns its number.
+    /// Gives up the oldest request if it waits since `limit` or longer, and returns its number and since when.
     #[inline]
-    pub(crate) fn give_up(&mut self, limit: Nanos) -> Option<u64> {
-        if self.oldest_sent()? > limit {
+    pub(crate) fn give_up(&mut self, limit: Nanos) -> Option<(u64, Nanos)> {
+        let sent = self.oldest_sent()?;
+        if sent > limit {
             return None;
         }
         let number = self.drain()?;
         self.given_up.insert(number);
-        Some(number)
+        Some((number, sent))
     }
 
     /// Takes the oldest request that waits away, as the connection will not answer it any more, and returns its number.
@@ -269,7 +270,7 @@ mod tests {
         // One that was overtaken is not the next in order.
         assert_eq!(outstanding.settle_next(1), None);
         assert_eq!(outstanding.settle(1), answer(1, true));
-        assert_eq!(outstanding.give_up(130), Some(3));
+        assert_eq!(outstanding.give_up(130), Some((3, 130)));
         assert_eq!(outstanding.settle_next(3), None);
         assert_eq!(outstanding.settle_next(4), Some((139, 140)));
         assert_eq!((outstanding.oldest(), outstanding.waiting()), (5, 0));
@@ -305,11 +306,11 @@ mod tests {
         let mut outstanding = sent(3);
         outstanding.settle(1);
         assert_eq!(outstanding.give_up(99), None);
-        assert_eq!(outstanding.give_up(100), Some(0));
+        assert_eq!(outstanding.give_up(100), Some((0, 100)));
         assert_eq!(outstanding.give_up(119), None);
         assert_eq!(outstanding.settle(0), Reply::Late);
         assert_eq!(outstanding.settle(0), Reply::Duplicate);
-        assert_eq!(outstanding.give_up(120), Some(2));
+        assert_eq!(outstanding.give_up(120), Some((2, 120)));
         assert_eq!(outstanding.give_up(Nanos::MAX), None);
         assert_eq!(outstanding.waiting(), 0);
     }

@@ -47,6 +47,8 @@ pub(crate) struct Worker<'a, C, E> {
     failures: Vec<Failure>,
     /// The processor time of this thread at the end of the warm-up.
     cpu_start: Option<Nanos>,
+    /// When the thread had done all but wait for what was lost.
+    active_until: Nanos,
 }
 
 /// What makes requests due. The exchange is compiled for each, so that one does not cost what only the other needs.
@@ -98,6 +100,8 @@ pub(crate) struct Finished {
     pub(crate) at_end: Option<Failure>,
     pub(crate) connections: usize,
     pub(crate) ended: Nanos,
+    /// When it had done all but wait for what was lost.
+    pub(crate) active_until: Nanos,
     pub(crate) cpu_ns: Nanos,
 }
 
@@ -120,12 +124,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             engine,
             first,
             start: 0,
-            limits: Limits {
-                transport: load.transport,
-                measure_from: 0,
-                timeout: load.timeout_ns,
-                replies_until: Nanos::MAX,
-            },
+            limits: Limits::new(load, 0),
             until: Nanos::MAX,
             agenda: BinaryHeap::with_capacity(links.len()),
             links,
@@ -136,6 +135,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             recorder: Recorder::new(load.is_open_loop(), load.interval_ns),
             failures: Vec::new(),
             cpu_start: None,
+            active_until: 0,
         }
     }
 
@@ -167,6 +167,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             at_end,
             connections: self.links.len(),
             ended,
+            active_until: self.active_until,
             cpu_ns,
         }
     }
@@ -175,7 +176,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
     fn begin(&mut self, start: Nanos) {
         let load = self.load;
         self.start = start;
-        self.limits.measure_from = start.saturating_add(load.warmup_ns);
+        self.limits = Limits::new(load, start);
         if let Extent::Duration(duration) = load.extent {
             self.until = self.limits.measure_from.saturating_add(duration);
             self.limits.replies_until = self.until.saturating_add(load.timeout_ns);
@@ -218,15 +219,31 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                     more = turn.more;
                     turn.at
                 }
-                Err(error) => return self.fail_all(now, &error),
+                Err(error) => {
+                    self.fail_all(now, &error);
+                    self.active_until = self.last_activity(now);
+                    return;
+                }
             };
             if now >= self.next_check {
                 self.check::<P>(now);
             }
         }
+        self.active_until = self.last_activity(now);
         if self.load.transport == Transport::Datagrams {
             self.drain(now);
         }
+    }
+
+    /// When the thread had done all but wait for what was lost.
+    fn last_activity(&self, now: Nanos) -> Nanos {
+        // A run of a duration is as long as it was to be, however few its requests, unless it was stopped.
+        let is_over = self.until != 0 && now >= self.until;
+        let links = self.links.iter().map(|link| link.active_until);
+        links
+            .chain(is_over.then_some(self.until))
+            .max()
+            .unwrap_or_default()
     }
 
     /// Waits for something and does what follows from it.
@@ -287,7 +304,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             at,
         } = received;
         let link = &mut self.links[connection];
-        let in_window = at >= self.limits.measure_from && self.course.all_are_active();
+        let in_window = self.limits.is_measured(at) && self.course.all_are_active();
         let arrival = Arrival {
             bytes,
             at,

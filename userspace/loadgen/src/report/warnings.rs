@@ -6,6 +6,7 @@ use std::fmt::Display;
 
 use super::{number::grouped, Subject};
 use crate::{
+    result::Interval,
     stats::{
         sanity::{ClientLimit, Little},
         steady::{Steadiness, Unsteady},
@@ -63,7 +64,10 @@ impl Warnings {
                 format!("Little's law does not hold: {little}"),
             );
         }
-        let steadiness = Steadiness::of(&run.intervals);
+        // What comes after it is the wait for the last replies.
+        let in_window = |interval: &Interval| interval.start_ns < run.window.length_ns;
+        let end = run.intervals.partition_point(in_window);
+        let steadiness = Steadiness::of(&run.intervals[..end]);
         for objection in steadiness.iter().flat_map(Steadiness::objections) {
             let kind = match objection {
                 Unsteady::RateDrifts(_) => Kind::RateDrifts,
@@ -125,7 +129,7 @@ mod tests {
             tests::{closed, open},
             WIDTH,
         },
-        result::{Distribution, Interval, ThreadResult, Window},
+        result::{Distribution, ThreadResult, Window},
     };
 
     const SECOND: u64 = 1_000_000_000;
@@ -173,8 +177,8 @@ mod tests {
         // The rate grows, and the latency is now this and then that.
         bad.intervals = (0..20)
             .map(|number| Interval {
-                start_ns: number * SECOND,
-                length_ns: SECOND,
+                start_ns: number * SECOND / 20,
+                length_ns: SECOND / 20,
                 response: Distribution {
                     buckets: vec![(1_000 * (1 + number % 2), 1_000 + 50 * number)],
                 },

@@ -5,7 +5,10 @@ use std::io::ErrorKind;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{engine::simulated::Action, result::FailureKind};
+use crate::{
+    engine::simulated::Action,
+    result::{FailureKind, Interval},
+};
 use Transport::{Datagrams, Stream};
 
 /// Datagrams of which each is answered after a millisecond, but those that `fate` has something else for.
@@ -39,6 +42,41 @@ fn losses_are_lost_and_hold_nothing_up_but_their_place() {
         "{}",
         result.elapsed_ns
     );
+}
+
+#[test]
+fn the_wait_for_a_lost_datagram_is_no_part_of_the_rate() {
+    let extents = [Extent::Count(1_000), Extent::Duration(S)];
+    let paces = [Pace::Closed, open(1_000.0, Arrivals::Fixed)];
+    for (extent, pace) in extents
+        .into_iter()
+        .flat_map(|e| paces.map(|pace| (e, pace)))
+    {
+        let mut load = load(Datagrams);
+        (load.extent, load.pace) = (extent, pace);
+        load.in_flight = 2;
+        // Nearly the last of all.
+        let lost = match (extent, pace) {
+            (Extent::Duration(_), Pace::Closed) => 1_998,
+            _ => 998,
+        };
+        let result = simulate(&load, |request| match request.number {
+            number if number == lost => Fate::lost(),
+            _ => Fate::reply(MS),
+        })
+        .result;
+        assert_eq!(result.ledger.lost, 1, "{load:?}");
+        assert!(result.elapsed_ns >= S, "the loss is waited for");
+        let (rate, expected) = match pace {
+            Pace::Closed => (result.window.rate(), 2_000.0),
+            Pace::Open { .. } => (result.window.rate(), 1_000.0),
+        };
+        let error = rate.unwrap() / expected - 1.0;
+        assert!(error.abs() < 0.005, "{rate:?} instead of {expected}");
+        // Nor are there intervals without replies, by which the rate would not be steady.
+        let empty = |interval: &&Interval| interval.response.is_empty();
+        assert_eq!(result.intervals.iter().filter(empty).count(), 0);
+    }
 }
 
 #[test]
