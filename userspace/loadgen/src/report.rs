@@ -26,14 +26,12 @@ pub mod options;
 pub mod plot;
 pub mod progress;
 pub mod provenance;
-mod rows;
 pub mod summary;
 pub mod table;
 pub mod warnings;
 
 use clap::ValueEnum;
 use number::{count_of, grouped, rate};
-pub use rows::{header, row};
 
 use crate::load::{Load, Pace};
 

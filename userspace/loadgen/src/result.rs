@@ -6,7 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Histogram, Ledger};
+use crate::{
+    stats::order::{rank_of, value_at_rank},
+    Histogram, Ledger,
+};
 
 /// The figures of one run, or of several that were merged.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,12 +50,6 @@ impl RunResult {
         self.threads.extend_from_slice(&other.threads);
         self.intervals.extend_from_slice(&other.intervals);
         self.failures.extend_from_slice(&other.failures);
-    }
-
-    /// Whether all is well: nothing failed, and every request that was sent, also in the warm-up, has its right reply in
-    /// time.
-    pub fn is_clean(&self) -> bool {
-        self.failures.is_empty() && self.ledger.is_clean() && self.warmup.is_clean()
     }
 }
 
@@ -130,13 +127,7 @@ impl Distribution {
 
     /// The latency that this part, from 0 to 1, of all does not exceed; `None` if there are none.
     pub fn quantile(&self, quantile: f64) -> Option<u64> {
-        let rank = (quantile * self.len() as f64).ceil().max(1.0) as u64;
-        let mut seen = 0;
-        let at = self.buckets.iter().find(|&&(_, count)| {
-            seen += count;
-            seen >= rank
-        });
-        at.or(self.buckets.last()).map(|&(ns, _)| ns)
+        value_at_rank(&self.buckets, rank_of(quantile, self.len()))
     }
 
     /// Adds all latencies of `other`, in a time that is proportional to the number of buckets.
@@ -219,6 +210,11 @@ mod tests {
             assert_eq!(ten.quantile(quantile), Some(ns), "{quantile}");
         }
         assert_eq!(Distribution::default().quantile(0.5), None);
+        // Computed, that is 55.00000000000001.
+        let hundred = Distribution {
+            buckets: (1..=100).map(|ns| (ns, 1)).collect(),
+        };
+        assert_eq!(hundred.quantile(0.55), Some(55));
     }
 
     #[test]

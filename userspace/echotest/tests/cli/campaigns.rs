@@ -43,7 +43,12 @@ fn until_ci_gives_up_when_it_may_not_go_on() {
         "--until-ci 0.000001% -c 50 -i 11 {}",
         server.address
     ));
-    assert_eq!((run.status, server.connections()), (Some(0), 11));
+    // That is not a failure, and not what was asked for either.
+    assert_eq!((run.status, server.connections()), (Some(3), 11));
+    assert_eq!(
+        run.err,
+        "echotest: the intervals are not narrow enough after as many runs as were allowed\n"
+    );
     assert!(
         run.out
             .contains("after 11 runs, which are as many as were allowed, "),
@@ -93,7 +98,10 @@ fn a_comparison_has_as_many_runs_with_each() {
         "compare -i 5 -c 20 --seed 7 --json {} {}",
         a.address, b.address
     ));
-    assert_eq!((run.status, &run.err[..]), (Some(0), ""));
+    // Whether so few runs of two servers that are alike can tell anything is chance.
+    let (status, said) = (run.status, &run.err[..]);
+    let untold = "echotest: it cannot be told which server is faster\n";
+    assert!([(Some(0), ""), (Some(3), untold)].contains(&(status, said)));
     assert_eq!((a.connections(), b.connections()), (5, 5));
     let document = document(&run.out);
     assert_eq!(document["answer"]["compared"]["pairs"], 5);

@@ -194,7 +194,10 @@ scheduled = sent + skipped, and sent = answered + late + lost: late are replies 
 what has none. duplicated are replies beyond the first, reordered those that came after the reply to a later request, and
 mismatched those that were wrong.
 
-The exit status is 0 only if everything that was sent was answered, rightly and in time.";
+The exit status is 0 only if everything that was sent was answered, rightly and in time (of a search: at the rates that
+keep the objective), and the question has an answer. It is 3 if only the answer is missing: no rate is known that keeps
+the objective of --search, the intervals of --until-ci are not narrow enough after as many runs as are allowed, or compare
+cannot tell anything. It is 2 for a command line that cannot be understood, and 1 for everything else.";
 
 /// The definition of the command line.
 pub(super) fn command<T: Tool>() -> clap::Command {

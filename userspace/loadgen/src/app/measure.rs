@@ -157,7 +157,7 @@ impl<T: Tool> Measurement<'_, T> {
         printer.check()?;
         match conclusion.stopped {
             Some(Stopped::NoRun(error)) => Err(error),
-            Some(Stopped::Failure) | None => printer.judge(),
+            Some(Stopped::Failure) | None => printer.judge(&conclusion.answer),
             Some(Stopped::Interrupt) => bail!("interrupted"),
         }
     }

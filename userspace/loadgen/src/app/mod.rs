@@ -13,6 +13,7 @@ mod printer;
 mod tool;
 
 use std::{
+    fmt,
     io::{self, Write},
     process::ExitCode,
 };
@@ -39,7 +40,11 @@ pub fn main<T: Tool>() -> ExitCode {
         Err(Problem::Failure(error)) => {
             // If standard error is closed too, the exit status has to do.
             let _ = writeln!(io::stderr(), "{}: {error:#}", T::NAME);
-            ExitCode::FAILURE
+            if error.is::<NoAnswer>() {
+                ExitCode::from(NO_ANSWER)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -52,6 +57,21 @@ enum Problem {
     /// Something failed.
     Failure(anyhow::Error),
 }
+
+/// The exit status if all went well, and what was asked for could not be told.
+const NO_ANSWER: u8 = 3;
+
+/// What could not be told, although nothing failed.
+#[derive(Debug)]
+struct NoAnswer(String);
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoAnswer {}
 
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {

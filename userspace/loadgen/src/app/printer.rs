@@ -4,6 +4,7 @@
 
 use std::{
     cell::RefCell,
+    collections::BTreeMap,
     io::{self, Write},
     net::SocketAddr,
     sync::Arc,
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{bail, Context};
 
-use super::{print, KsfColumns};
+use super::{print, KsfColumns, NoAnswer};
 use crate::{
     campaign::{Answer, Assignment, Conclusion, Observer, Plan, Summary},
     pulse::Pulses,
@@ -28,7 +29,7 @@ use crate::{
     },
     result::RunResult,
     screen::{Screen, View},
-    stats::ksf::Running,
+    stats::{ksf::Running, search::Verdict},
     Histogram, Ledger,
 };
 
@@ -68,6 +69,8 @@ pub(super) struct Printer {
     running: Running,
     /// What became of the requests of all runs, and of their warm-ups.
     total: Ledger,
+    /// Those of a search, for each rate.
+    rates: BTreeMap<u64, Ledger>,
     /// What went wrong first.
     failure: Option<String>,
     /// Why nothing can be printed any more.
@@ -110,6 +113,7 @@ impl Printer {
             warnings: Warnings::default(),
             running,
             total: Ledger::default(),
+            rates: BTreeMap::new(),
             failure: None,
             broken: None,
         }
@@ -274,15 +278,23 @@ impl Printer {
 
     /// Says what went wrong first, or what became of requests that have no reply in time.
     ///
-    /// A search looks for the load that is too much, so that what is lost there is part of the answer.
-    pub(super) fn judge(&mut self) -> anyhow::Result<()> {
+    /// A search looks for the load that is too much, so that what is lost at rates that are too high is part of the answer.
+    /// If all is well, it says whether the question has no answer.
+    pub(super) fn judge(&mut self, answer: &Answer) -> anyhow::Result<()> {
         if let Some(failure) = self.failure.take() {
             bail!(failure);
         }
-        match failure::of_total(&self.total, &self.subject) {
-            Some(problem) if self.labels != Labels::Rates => bail!(problem),
-            _ => Ok(()),
+        if let Answer::Searched(searched) = answer {
+            let is_met = |tried: &&(u64, Verdict, u32)| tried.1 == Verdict::Met;
+            self.total = Ledger::default();
+            for (rate, ..) in searched.tried.iter().filter(is_met) {
+                self.total += self.rates.get(rate).unwrap_or(&Ledger::default());
+            }
         }
+        if let Some(problem) = failure::of_total(&self.total, &self.subject) {
+            bail!(problem);
+        }
+        answer::missing(answer).map_or(Ok(()), |missing| bail!(NoAnswer(missing.to_owned())))
     }
 }
 
@@ -309,6 +321,11 @@ impl Observer for &RefCell<Printer> {
         warnings.add(result, subject);
         printer.total += &result.ledger;
         printer.total += &result.warmup;
+        if let Some(rate) = assignment.rate {
+            let at_rate = printer.rates.entry(rate).or_default();
+            *at_rate += &result.ledger;
+            *at_rate += &result.warmup;
+        }
         if printer.failure.is_none() {
             printer.failure = failure::of_run(assignment.number + 1, result, &printer.subject);
         }

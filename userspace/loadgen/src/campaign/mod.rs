@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 pub use plan::{ComparePlan, Plan};
 
 use crate::{
+    histogram::LONGEST_NS,
+    result::Distribution,
     stats::{
         bootstrap::{Bootstrap, Estimate},
         compare::{self, Order, Side},
@@ -105,7 +107,7 @@ pub enum Answer {
 /// What a search brought.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Searched {
-    /// The answer; `None` if the search was stopped.
+    /// The answer, as far as it was known when the search ended; `None` if nothing was.
     pub found: Option<Found>,
     /// Each rate that was tried, what was found there and in how many runs; the lowest first.
     pub tried: Vec<(u64, Verdict, u32)>,
@@ -301,7 +303,7 @@ impl<R: Runner, O: Observer> Conduct<'_, R, O> {
             let result = result.and_then(|result| self.goes_on(&result).map(|()| result));
             match result {
                 Ok(result) => search.measured(rate, &trial(rate, plan.random_arrivals, &result)),
-                Err(stopped) => break (None, Some(stopped)),
+                Err(stopped) => break (search.so_far(), Some(stopped)),
             }
         };
         Conclusion {
@@ -375,9 +377,17 @@ fn trial(rate: u64, random_arrivals: bool, result: &RunResult) -> Trial {
     let sustained = result.window.rate().is_some_and(|replies| {
         is_sustained(rate as f64, replies, result.ledger.skipped, delay + chance)
     });
+    let mut latencies = result.response.distribution();
+    // They would have been answered later than the timeout allows, if at all.
+    let unanswered = result.ledger.late + result.ledger.lost;
+    if unanswered != 0 {
+        latencies.merge(&Distribution {
+            buckets: vec![(LONGEST_NS, unanswered)],
+        });
+    }
     Trial {
         sustained,
-        latencies: result.response.distribution(),
+        latencies,
     }
 }
 

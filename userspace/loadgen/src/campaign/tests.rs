@@ -269,11 +269,47 @@ fn a_search_that_is_stopped_says_what_was_tried() {
     let plan = Plan::Search(SearchPlan::new("p99<100us".parse().unwrap()));
     let conclusion = conduct(&plan, 1, &mut runner, &mut ());
     assert_eq!(conclusion.stopped, Some(Stopped::Failure));
-    let Answer::Searched(Searched { found: None, tried }) = conclusion.answer else {
+    let Answer::Searched(Searched { found, tried }) = conclusion.answer else {
         panic!("{:?}", conclusion.answer);
     };
+    let found = found.unwrap();
+    assert_eq!((found.met, found.missed), (Some(4_000), None));
+    assert_eq!(found.end, End::Stopped);
     let met = [1_000, 2_000, 4_000].map(|rate| (rate, Verdict::Met, 1));
     assert_eq!(tried, met);
+}
+
+#[test]
+fn what_was_not_answered_in_time_is_longer_than_any_limit() {
+    let mut run = RunResult {
+        window: Window {
+            length_ns: SECOND,
+            answered: 9_950,
+        },
+        ..RunResult::default()
+    };
+    (0..9_950).for_each(|_| run.response.record(1_000));
+    run.ledger.scheduled = 10_000;
+    (run.ledger.sent, run.ledger.answered) = (10_000, 9_950);
+    let verdict = |run: &RunResult, objective: &str| {
+        let trial = trial(10_000, false, run);
+        assert!(trial.sustained);
+        let mut search = Search::new(SearchPlan::new(objective.parse().unwrap()));
+        search.measured(10_000, &trial);
+        let verdict = search.verdicts().next().unwrap().1;
+        verdict
+    };
+    for lost in [true, false] {
+        let counter = if lost {
+            &mut run.ledger.lost
+        } else {
+            &mut run.ledger.late
+        };
+        *counter = 50;
+        assert_eq!(verdict(&run, "p99.9<1ms"), Verdict::Missed);
+        assert_eq!(verdict(&run, "p99<1ms"), Verdict::Met);
+        (run.ledger.lost, run.ledger.late) = (0, 0);
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use super::number::{count_of, grouped, percent, NOT_AVAILABLE};
 use crate::{
-    campaign::{Compared, Ratio, Searched},
+    campaign::{Answer, Compared, Ratio, Searched},
     stats::{
         compare::{self, Side},
         objective::Objectives,
@@ -24,6 +24,24 @@ pub fn until_ci(decision: Decision, width: f64, runs: u64) -> Option<String> {
         Decision::GaveUp => Some(format!(
             "after {runs}, which are as many as were allowed, the intervals of the median and of the rate are not yet {width} wide"
         )),
+    }
+}
+
+/// What was asked and is not known, although all runs were made; `None` if the answer is there.
+pub fn missing(answer: &Answer) -> Option<&'static str> {
+    match answer {
+        Answer::UntilCi(Decision::GaveUp) => {
+            Some("the intervals are not narrow enough after as many runs as were allowed")
+        }
+        Answer::Searched(searched) if searched.found.is_none_or(|found| found.met.is_none()) => {
+            Some("no rate is known that keeps the objective")
+        }
+        Answer::Compared(compared) => {
+            let ratios = [compared.rate, compared.median, compared.p99];
+            let is_told = |ratio: &Ratio| ratio.verdict != compare::Verdict::Untold;
+            (!ratios.iter().any(is_told)).then_some("it cannot be told which server is faster")
+        }
+        _ => None,
     }
 }
 
@@ -59,8 +77,18 @@ pub fn search(searched: &Searched, objectives: &Objectives) -> String {
         End::OutOfRuns => {
             "; as many runs were made as are allowed, and more would tell more precisely"
         }
+        End::Stopped => "; the search was stopped before it knew more",
     };
-    format!("{text}\n\n{answer}{end}")
+    let mut contradictions = String::new();
+    for (rate, what) in [(found.met_above, "keeps"), (found.missed_below, "misses")] {
+        if let Some(rate) = rate {
+            contradictions.push_str(&format!(
+                "\nnot monotonic: {}/s {what} {objectives} as well",
+                grouped(rate)
+            ));
+        }
+    }
+    format!("{text}\n\n{answer}{end}{contradictions}")
 }
 
 /// How two servers compare.
@@ -139,6 +167,8 @@ mod tests {
         let found = Found {
             met: Some(81_000),
             missed: Some(82_600),
+            met_above: None,
+            missed_below: None,
             end: End::Resolved,
         };
         let expected = "   asked/s  runs  p99<50us
@@ -151,6 +181,38 @@ highest rate that keeps p99<50us: 81,000/s (82,600/s does not)";
     }
 
     #[test]
+    fn only_a_question_without_an_answer_is_missing_one() {
+        let found = |met| Found {
+            met,
+            missed: Some(2_000),
+            met_above: None,
+            missed_below: None,
+            end: End::OutOfRuns,
+        };
+        let answer = |found| Answer::Searched(searched(found));
+        assert_eq!(missing(&answer(Some(found(Some(1_000))))), None);
+        assert!(missing(&answer(Some(found(None)))).is_some());
+        assert!(missing(&answer(None)).is_some());
+        assert_eq!(missing(&Answer::UntilCi(Decision::Enough)), None);
+        assert!(missing(&Answer::UntilCi(Decision::GaveUp)).is_some());
+        assert_eq!(missing(&Answer::Iterated), None);
+        let ratio = |verdict| Ratio {
+            estimate: None,
+            verdict,
+        };
+        let compared = |rate| Compared {
+            pairs: 1,
+            threshold: 0.01,
+            rate: ratio(rate),
+            median: ratio(compare::Verdict::Untold),
+            p99: ratio(compare::Verdict::Untold),
+        };
+        let answer = |rate| Answer::Compared(compared(rate));
+        assert_eq!(missing(&answer(compare::Verdict::Alike)), None);
+        assert!(missing(&answer(compare::Verdict::Untold)).is_some());
+    }
+
+    #[test]
     fn a_search_that_was_stopped_has_no_answer() {
         assert_eq!(search(&searched(None), &objectives()).lines().count(), 4);
     }
@@ -158,7 +220,14 @@ highest rate that keeps p99<50us: 81,000/s (82,600/s does not)";
     #[test]
     fn a_search_that_found_no_end_says_why() {
         let answer = |met, missed, end| {
-            let text = search(&searched(Some(Found { met, missed, end })), &objectives());
+            let found = Found {
+                met,
+                missed,
+                met_above: None,
+                missed_below: None,
+                end,
+            };
+            let text = search(&searched(Some(found)), &objectives());
             text.lines().last().unwrap().to_owned()
         };
         for (met, missed, end, text) in [
@@ -190,6 +259,22 @@ highest rate that keeps p99<50us: 81,000/s (82,600/s does not)";
         ] {
             assert_eq!(answer(met, missed, end), text);
         }
+    }
+
+    #[test]
+    fn rates_that_contradict_the_answer_are_told() {
+        let found = Found {
+            met: Some(64_000),
+            missed: Some(65_000),
+            met_above: Some(128_000),
+            missed_below: Some(1_000),
+            end: End::Resolved,
+        };
+        let text = search(&searched(Some(found)), &objectives());
+        let end = "64,000/s (65,000/s does not)
+not monotonic: 128,000/s keeps p99<50us as well
+not monotonic: 1,000/s misses p99<50us as well";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]

@@ -129,7 +129,7 @@ fn what_comes_after_the_last_reply_is_a_mismatch() {
             }
         );
         assert_eq!(only_failure(&result).2, FailureKind::Mismatch);
-        assert!(!result.is_clean());
+        assert!(!is_clean(&result));
     }
 }
 
@@ -177,7 +177,7 @@ fn a_slow_request_at_a_low_rate_is_no_silence() {
     load.in_flight = 10;
     load.extent = Extent::Count(5);
     let result = simulate(&load, |_| Fate::reply(900 * MS)).result;
-    assert!(result.is_clean(), "{:?}", result.failures);
+    assert!(is_clean(&result), "{:?}", result.failures);
 }
 
 #[test]

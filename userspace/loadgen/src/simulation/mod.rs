@@ -194,6 +194,11 @@ fn simulate_until(
     Report { result, sends }
 }
 
+/// Whether nothing failed, and every request that was sent has its right reply in time.
+fn is_clean(result: &RunResult) -> bool {
+    result.failures.is_empty() && result.ledger.is_clean() && result.warmup.is_clean()
+}
+
 /// A ledger of requests that all were answered.
 fn all_answered(count: u64) -> Ledger {
     Ledger {

@@ -95,7 +95,7 @@ fn the_stall_is_seen_also_if_the_client_could_not_send_meanwhile() {
     assert_eq!(result.ledger.scheduled, 10_000);
     assert_eq!(result.ledger.skipped, 990);
     assert_eq!(result.ledger.answered, 9_010);
-    assert!(result.is_clean());
+    assert!(is_clean(&result));
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn exponential_arrivals_are_those_of_the_seed() {
             Fate::reply(US)
         })
         .result;
-        assert!(result.is_clean());
+        assert!(is_clean(&result));
         // As many as a Poisson process of this rate has in 10 s, within four deviations.
         assert!(
             result.ledger.scheduled.abs_diff(10_000) < 400,

@@ -6,7 +6,7 @@ use std::{error, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use super::order::{lower_rank, rank_of, upper_rank, value_at_rank, CONFIDENCE};
+use super::order::{least_sample, lower_rank, rank_of, upper_rank, value_at_rank, CONFIDENCE};
 use crate::result::Distribution;
 
 /// What of the latencies is limited.
@@ -217,9 +217,14 @@ impl Objectives {
         judgements.max().unwrap_or(Judgement::Met)
     }
 
-    /// Every limit.
-    pub fn iter(&self) -> impl Iterator<Item = &Objective> {
-        self.0.iter()
+    /// How many latencies it takes to tell that all limits are kept.
+    pub fn least_sample(&self) -> u64 {
+        let of = |objective: &Objective| match objective.measure {
+            // A percentile below the median takes them for its lower bound, which is not needed.
+            Measure::Percentile(percent) => least_sample((percent / 100.0).max(0.5), CONFIDENCE),
+            Measure::Mean | Measure::Max => 1,
+        };
+        self.0.iter().map(of).max().unwrap_or(1)
     }
 }
 

@@ -15,17 +15,6 @@
 /// The confidence of every interval that is reported.
 pub const CONFIDENCE: f64 = 0.95;
 
-/// Two of a sample's ranks, between which the true quantile is.
-///
-/// Ranks are from 1, the smallest.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RankInterval {
-    /// The rank whose value is at most the quantile.
-    pub lower: u64,
-    /// The rank whose value is at least the quantile.
-    pub upper: u64,
-}
-
 /// How many samples it takes to bound the `quantile` (between 0 and 1, both excluded) from both sides with `confidence`,
 /// half of the risk on each side.
 ///
@@ -36,32 +25,25 @@ pub fn least_sample(quantile: f64, confidence: f64) -> u64 {
     (tail(confidence).ln() / likelier.ln()).ceil() as u64
 }
 
-/// The ranks that bound the `quantile` of `samples` with `confidence`, half of the risk on each side; `None` if the samples
-/// are fewer than [`least_sample`].
+/// The rank (from 1, the smallest) whose value is at most the `quantile` of that which `samples` were taken from, with half
+/// of the risk that `confidence` leaves; `None` if there are too few samples.
 ///
-/// The bounds are the narrowest that keep each side's risk, so that the true confidence is at least the one asked for.
+/// Together with [`upper_rank`], it is the narrowest that keeps each side's risk, so that the true confidence is at least
+/// the one asked for.
 ///
 /// # Examples
 ///
 /// ```
-/// use loadgen::stats::order::{rank_interval, RankInterval};
-/// let median = rank_interval(0.5, 20, 0.95);
-/// assert_eq!(median, Some(RankInterval { lower: 6, upper: 15 }));
+/// use loadgen::stats::order::{lower_rank, upper_rank};
+/// assert_eq!(lower_rank(0.5, 20, 0.95), Some(6));
+/// assert_eq!(upper_rank(0.5, 20, 0.95), Some(15));
 /// ```
-pub fn rank_interval(quantile: f64, samples: u64, confidence: f64) -> Option<RankInterval> {
-    Some(RankInterval {
-        lower: lower_rank(quantile, samples, confidence)?,
-        upper: upper_rank(quantile, samples, confidence)?,
-    })
-}
-
-/// The lower of the ranks of [`rank_interval`], which may exist although the upper one does not.
 pub fn lower_rank(quantile: f64, samples: u64, confidence: f64) -> Option<u64> {
     // Counted from the other end, it is an upper one.
     upper_rank(1.0 - quantile, samples, confidence).map(|rank| samples + 1 - rank)
 }
 
-/// The upper of the ranks of [`rank_interval`], which may exist although the lower one does not.
+/// The rank whose value is at least that quantile; it may exist although the lower one does not.
 pub fn upper_rank(quantile: f64, samples: u64, confidence: f64) -> Option<u64> {
     let rank = least_unlikely_to_be_reached(samples, quantile, tail(confidence))?;
     (rank <= samples).then_some(rank)
@@ -145,6 +127,12 @@ fn least_unlikely_to_be_reached(n: u64, q: f64, risk: f64) -> Option<u64> {
 mod tests {
     use super::*;
 
+    /// Both ranks, between which the quantile is.
+    fn ranks(quantile: f64, samples: u64, confidence: f64) -> Option<(u64, u64)> {
+        let lower = lower_rank(quantile, samples, confidence)?;
+        Some((lower, upper_rank(quantile, samples, confidence)?))
+    }
+
     /// How many of 2^n outcomes of n coins have at most `most` heads.
     fn coins_with_at_most(n: u64, most: u64) -> u128 {
         let mut choose = 1_u128;
@@ -167,8 +155,8 @@ mod tests {
             (0.01, 368),
         ] {
             assert_eq!(least_sample(quantile, CONFIDENCE), samples, "{quantile}");
-            assert!(rank_interval(quantile, samples, CONFIDENCE).is_some());
-            assert_eq!(rank_interval(quantile, samples - 1, CONFIDENCE), None);
+            assert!(ranks(quantile, samples, CONFIDENCE).is_some());
+            assert_eq!(ranks(quantile, samples - 1, CONFIDENCE), None);
         }
     }
 
@@ -199,15 +187,15 @@ mod tests {
             (18, 5, 14),
             (20, 6, 15),
         ] {
-            let interval = rank_interval(0.5, samples, CONFIDENCE);
-            assert_eq!(interval, Some(RankInterval { lower, upper }), "{samples}");
+            let interval = ranks(0.5, samples, CONFIDENCE);
+            assert_eq!(interval, Some((lower, upper)), "{samples}");
         }
     }
 
     #[test]
     fn the_bounds_of_a_median_are_the_narrowest_that_whole_numbers_allow() {
         for samples in 6..=120 {
-            let RankInterval { lower, upper } = rank_interval(0.5, samples, CONFIDENCE).unwrap();
+            let (lower, upper) = ranks(0.5, samples, CONFIDENCE).unwrap();
             assert_eq!(lower + upper, samples + 1);
             let all = 1_u128 << samples;
             assert!(coins_with_at_most(samples, lower - 1) * 40 <= all);
@@ -246,8 +234,8 @@ mod tests {
             };
             let at_least = |k: u64| -> f64 { (k as u32..=samples).map(exactly).sum() };
             let at_most = |k: u64| -> f64 { (0..=k as u32).map(exactly).sum() };
-            let RankInterval { lower, upper } =
-                rank_interval(f64::from(percent) / 100.0, u64::from(samples), CONFIDENCE).unwrap();
+            let (lower, upper) =
+                ranks(f64::from(percent) / 100.0, u64::from(samples), CONFIDENCE).unwrap();
             assert!(at_least(upper) <= 0.025 && at_least(upper - 1) > 0.025);
             assert!(at_most(lower - 1) <= 0.025 && at_most(lower) > 0.025);
         }
@@ -257,11 +245,11 @@ mod tests {
     #[test]
     fn billions_of_samples_are_no_difficulty() {
         let (samples, quantile) = (10_000_000_000_u64, 0.99);
-        let interval = rank_interval(quantile, samples, CONFIDENCE).unwrap();
+        let interval = ranks(quantile, samples, CONFIDENCE).unwrap();
         let middle = samples as f64 * quantile;
         let half = 1.959_963_985 * (middle * (1.0 - quantile)).sqrt();
-        assert!((interval.lower as f64 - (middle - half)).abs() < 2.0);
-        assert!((interval.upper as f64 - (middle + half)).abs() < 2.0);
+        assert!((interval.0 as f64 - (middle - half)).abs() < 2.0);
+        assert!((interval.1 as f64 - (middle + half)).abs() < 2.0);
     }
 
     #[test]
@@ -272,9 +260,9 @@ mod tests {
 
     #[test]
     fn nothing_is_told_by_no_samples_nor_of_what_is_no_quantile() {
-        assert_eq!(rank_interval(0.5, 0, CONFIDENCE), None);
+        assert_eq!(ranks(0.5, 0, CONFIDENCE), None);
         for quantile in [0.0, 1.0, -1.0, 2.0, f64::NAN] {
-            assert_eq!(rank_interval(quantile, 1_000, CONFIDENCE), None);
+            assert_eq!(ranks(quantile, 1_000, CONFIDENCE), None);
         }
     }
 
@@ -283,13 +271,13 @@ mod tests {
     fn the_true_quantile_is_inside_as_often_as_promised() {
         const EXPERIMENTS: usize = 2_000;
         let mut rng = fastrand::Rng::with_seed(1);
-        let ranks = rank_interval(0.9, 200, CONFIDENCE).unwrap();
+        let (lower, upper) = ranks(0.9, 200, CONFIDENCE).unwrap();
         let mut inside = 0;
         for _ in 0..EXPERIMENTS {
             let mut sample: Vec<f64> = (0..200).map(|_| rng.f64()).collect();
             sample.sort_by(f64::total_cmp);
             let at = |rank: u64| sample[rank as usize - 1];
-            inside += usize::from(at(ranks.lower) <= 0.9 && 0.9 <= at(ranks.upper));
+            inside += usize::from(at(lower) <= 0.9 && 0.9 <= at(upper));
         }
         // At least 95 %, but not so much more that the interval would be wider than it has to be.
         assert!(

@@ -4,17 +4,22 @@
 //!
 //! The rate is doubled until the objective is missed (or halved until it is met), and then the middle, on the logarithmic
 //! scale, between the highest rate that met it and the lowest that missed it is tried, until these two are as close as was
-//! asked for. That finds the rate because more load does not make latencies shorter. But a measurement may be wrong: a rate
+//! asked for. That finds the rate if more load does not make latencies shorter. But a measurement may be wrong: a rate
 //! whose verdict is not clear is measured again, up to three times, and judged by all its latencies together; a verdict that
 //! another one contradicts, met above missed, is measured again; and the last two rates, which are the answer, are measured
 //! at least twice.
 //!
+//! And more load does make latencies shorter where processors sleep deeply between requests, or interrupts are held back.
+//! So if the first rate is missed though it is sustained, some higher ones are tried before lower ones; and rates that
+//! contradict the answer are part of it.
+//!
 //! A rate that the server (or the client) does not sustain is missed whatever the latencies of what was answered: its
-//! replies come at less than 99 % of the rate, or requests were skipped for too many were in flight.
+//! replies come at less than 99 % of the rate, or requests were skipped for too many were in flight. Requests without a
+//! reply in time count as longer than any limit.
 //!
 //! The search is a state machine. It says what to measure next and is told what came of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeBounds};
 
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +71,8 @@ impl SearchPlan {
 pub struct Trial {
     /// Whether the rate was sustained: see [`is_sustained`].
     pub sustained: bool,
-    /// The response latencies, counted from when each request was intended to be sent.
+    /// The response latencies, counted from when each request was intended to be sent; the longest there is for each that
+    /// had no reply in time.
     pub latencies: Distribution,
 }
 
@@ -90,10 +96,14 @@ pub enum Step {
 /// What a search found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Found {
-    /// The highest rate that kept the objective, with none below that missed it.
+    /// The highest rate that kept the objective, with none between it and the lowest that kept it that missed it.
     pub met: Option<u64>,
-    /// The lowest rate that missed it.
+    /// The lowest rate above that one that missed it; the lowest of all if none kept it.
     pub missed: Option<u64>,
+    /// The highest rate above `missed` that kept the objective nevertheless.
+    pub met_above: Option<u64>,
+    /// The highest rate below all that kept the objective that missed it nevertheless.
+    pub missed_below: Option<u64>,
     /// Why the search ended.
     pub end: End,
 }
@@ -112,7 +122,13 @@ pub enum End {
     TooFewLatencies,
     /// As many measurements were made as were allowed.
     OutOfRuns,
+    /// A run failed, or somebody wanted no more.
+    Stopped,
 }
+
+/// How many higher rates, each this many times the one before, are tried if the first one is missed.
+const PROBES: u32 = 4;
+const PROBE_FACTOR: u64 = 4;
 
 /// What is known of a rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -211,9 +227,18 @@ impl Search {
         let bracket = self.bracket();
         let step = self.go_on(bracket);
         match step {
-            Step::Measure(_) if self.runs >= self.plan.most_runs => done(bracket, End::OutOfRuns),
+            Step::Measure(_) if self.runs >= self.plan.most_runs => {
+                self.done(bracket, End::OutOfRuns)
+            }
             _ => step,
         }
+    }
+
+    /// What was found if nothing more can be measured; `None` if that is nothing.
+    pub fn so_far(&self) -> Option<Found> {
+        let bracket = self.bracket();
+        let known = bracket.met.or(bracket.missed);
+        known.map(|_| self.found(bracket, End::Stopped))
     }
 
     fn go_on(&self, bracket: Bracket) -> Step {
@@ -229,8 +254,16 @@ impl Search {
                 Step::Measure(low.saturating_mul(2).min(plan.most))
             }
             (Some(low), None) => self.conclude(bracket, low, End::MetAtMost),
+            (None, Some(_)) if self.probe().is_some() => {
+                Step::Measure(self.probe().unwrap_or(plan.first))
+            }
             (None, Some(missed)) if missed > plan.least => {
-                Step::Measure((missed / 2).max(plan.least))
+                let lower = (missed / 2).max(plan.least);
+                if self.is_enough_at(lower, missed) {
+                    Step::Measure(lower)
+                } else {
+                    self.done(bracket, End::TooFewLatencies)
+                }
             }
             (None, Some(missed)) => self.conclude(bracket, missed, End::MissedAtLeast),
             (Some(low), Some(missed)) => {
@@ -246,14 +279,34 @@ impl Search {
     }
 
     /// Ends the search with the rates of the bracket, once they have been measured twice.
+    /// Whether as many runs as are allowed at this rate have enough latencies to keep the objective, by how many there were
+    /// at another one.
+    fn is_enough_at(&self, rate: u64, other: u64) -> bool {
+        let evidence = &self.tried[&other];
+        let sample = evidence.latencies.len() as f64 / f64::from(evidence.sustained.max(1));
+        let runs = f64::from(self.plan.most_runs_at_a_rate);
+        let expected = sample * rate as f64 / other as f64 * runs;
+        // Of a rate that was not sustained, it is not known.
+        evidence.sustained == 0 || expected >= self.plan.objectives.least_sample() as f64
+    }
+
+    /// A rate above all that were tried, which may keep the objective although the first one does not.
+    fn probe(&self) -> Option<u64> {
+        let (&highest, evidence) = self.tried.last_key_value()?;
+        let most = PROBE_FACTOR.pow(PROBES).saturating_mul(self.plan.first);
+        let next = highest.saturating_mul(PROBE_FACTOR).min(self.plan.most);
+        // Where a rate is not sustained, a higher one is not either.
+        (evidence.sustained > 0 && next > highest && next <= most).then_some(next)
+    }
+
     fn conclude(&self, bracket: Bracket, low: u64, end: End) -> Step {
         if bracket.met != Some(low) && end != End::MissedAtLeast {
-            return done(bracket, End::TooFewLatencies);
+            return self.done(bracket, End::TooFewLatencies);
         }
         let least = self.plan.most_runs_at_a_rate.min(2);
         let ends = bracket.met.into_iter().chain(bracket.missed);
         let unsure = ends.into_iter().find(|rate| self.tried[rate].runs < least);
-        unsure.map_or(done(bracket, end), Step::Measure)
+        unsure.map_or_else(|| self.done(bracket, end), Step::Measure)
     }
 
     /// A rate whose verdict is not clear, or contradicted by that of a higher one.
@@ -265,32 +318,60 @@ impl Search {
             !evidence.clear && may(evidence) && !rather_higher
         });
         let contradicted = || {
-            let missed = bracket.missed.filter(|rate| may(&self.tried[rate]))?;
-            let mut above = self.tried.range(missed..);
-            above
-                .any(|(_, evidence)| evidence.verdict == Verdict::Met)
-                .then_some(missed)
+            let (&met, _) = self.of(Verdict::Met, ..).last()?;
+            let mut missed = self.of(Verdict::Missed, ..met);
+            missed.find(|(_, evidence)| may(evidence))
         };
-        unclear.map(|(&rate, _)| rate).or_else(contradicted)
+        let again = unclear.or_else(contradicted);
+        again.map(|(&rate, _)| rate)
+    }
+
+    /// The rates of this range with this verdict, the lowest first.
+    fn of(
+        &self,
+        verdict: Verdict,
+        range: impl RangeBounds<u64>,
+    ) -> impl DoubleEndedIterator<Item = (&u64, &Evidence)> {
+        let tried = self.tried.range(range);
+        tried.filter(move |(_, evidence)| evidence.verdict == verdict)
     }
 
     fn bracket(&self) -> Bracket {
-        let is = |wanted: Verdict| {
-            move |&(rate, verdict, _): &(u64, Verdict, u32)| (verdict == wanted).then_some(rate)
-        };
-        let missed = self
-            .verdicts()
-            .find_map(|tried| is(Verdict::Missed)(&tried));
-        let highest = |wanted: Verdict| {
-            let below = self
-                .verdicts()
-                .take_while(|&(rate, ..)| Some(rate) != missed);
-            below.filter_map(|tried| is(wanted)(&tried)).last()
+        // Of a server whose latencies are shorter at higher rates, the misses below count for nothing.
+        let lowest = self
+            .of(Verdict::Met, ..)
+            .next()
+            .map_or(0, |(&rate, _)| rate);
+        let missed = self.of(Verdict::Missed, lowest..).next();
+        let missed = missed.map(|(&rate, _)| rate);
+        let highest = |verdict: Verdict| {
+            let below = self.of(verdict, lowest..missed.unwrap_or(u64::MAX));
+            below.last().map(|(&rate, _)| rate)
         };
         Bracket {
             met: highest(Verdict::Met),
             unknown: highest(Verdict::Unknown),
             missed,
+        }
+    }
+
+    fn done(&self, bracket: Bracket, end: End) -> Step {
+        Step::Done(self.found(bracket, end))
+    }
+
+    fn found(&self, bracket: Bracket, end: End) -> Found {
+        let above = bracket
+            .missed
+            .and_then(|missed| self.of(Verdict::Met, missed..).last());
+        let below = bracket
+            .met
+            .and_then(|met| self.of(Verdict::Missed, ..met).last());
+        Found {
+            met: bracket.met,
+            missed: bracket.missed,
+            met_above: above.map(|(&rate, _)| rate),
+            missed_below: below.map(|(&rate, _)| rate),
+            end,
         }
     }
 }
@@ -302,16 +383,8 @@ struct Bracket {
     met: Option<u64>,
     /// The highest rate below `missed` that could not be judged.
     unknown: Option<u64>,
-    /// The lowest rate that missed the objective.
+    /// The lowest rate that missed the objective, of those above the lowest that kept it.
     missed: Option<u64>,
-}
-
-fn done(bracket: Bracket, end: End) -> Step {
-    Step::Done(Found {
-        met: bracket.met,
-        missed: bracket.missed,
-        end,
-    })
 }
 
 #[cfg(test)]

@@ -124,6 +124,8 @@ fn it_begins_with_doubling_and_goes_on_with_the_middle() {
     let expected = Found {
         met: Some(4_757),
         missed: Some(5_188),
+        met_above: None,
+        missed_below: None,
         end: End::Resolved,
     };
     assert_eq!(found, expected);
@@ -193,6 +195,8 @@ fn a_server_that_always_keeps_the_objective_is_tried_at_the_highest_rate() {
     let expected = Found {
         met: Some(5_000),
         missed: None,
+        met_above: None,
+        missed_below: None,
         end: End::MetAtMost,
     };
     assert_eq!(found, expected);
@@ -217,10 +221,14 @@ fn a_server_that_never_keeps_the_objective_is_tried_at_the_lowest_rate() {
     let expected = Found {
         met: None,
         missed: Some(300),
+        met_above: None,
+        missed_below: None,
         end: End::MissedAtLeast,
     };
     assert_eq!(found, expected);
-    assert_eq!(rates, [1_000, 500, 300, 300]);
+    // Higher rates are tried first: a server may be faster there.
+    let probes = [4_000, 16_000, 64_000, 256_000];
+    assert_eq!(rates, [&[1_000][..], &probes, &[500, 300, 300]].concat());
 }
 
 #[test]
@@ -325,4 +333,77 @@ fn limits_that_make_no_sense_are_put_right() {
         },
     });
     assert_eq!((found.met, rates), (Some(1), vec![1, 1]));
+}
+
+/// A server that is slow when it has been idle: the p50 is 6 ms below 600 requests a second.
+fn sleepy(rate: u64) -> Trial {
+    let latency = if rate < 600 { 6_000_000 } else { 100_000 };
+    Trial {
+        sustained: rate <= 20_000,
+        latencies: Distribution {
+            buckets: vec![(latency, rate * 2)],
+        },
+    }
+}
+
+#[test]
+fn a_server_that_is_faster_under_load_is_found_to_be() {
+    let asked = SearchPlan {
+        first: 100,
+        ..plan("p50<4ms")
+    };
+    let (found, rates) = search(asked, sleepy);
+    let met = found.met.unwrap();
+    assert!((19_000..=20_000).contains(&met), "{found:?}");
+    assert_eq!(found.end, End::Resolved);
+    // That a lower rate misses it is told, and was made sure of.
+    assert_eq!(found.missed_below, Some(400));
+    assert_eq!(rates.iter().filter(|&&rate| rate == 400).count(), 3);
+}
+
+#[test]
+fn a_higher_rate_that_keeps_it_is_told() {
+    let run = |ns| Trial {
+        sustained: true,
+        latencies: Distribution {
+            buckets: vec![(ns, 100_000)],
+        },
+    };
+    let mut search = Search::new(plan("p50<1ms"));
+    for (rate, ns) in [
+        (1_000, 1),
+        (4_000, 1),
+        (2_000, 5_000_000),
+        (2_000, 5_000_000),
+    ] {
+        search.measured(rate, &run(ns));
+    }
+    // The one that contradicts is measured as often as may be.
+    assert_eq!(search.next(), Step::Measure(2_000));
+    let found = loop {
+        match search.next() {
+            Step::Measure(rate) => {
+                search.measured(rate, &run(if rate < 2_000 { 1 } else { 5_000_000 }))
+            }
+            Step::Done(found) => break found,
+        }
+    };
+    assert!(
+        found.met < Some(2_000) && found.missed <= Some(2_000),
+        "{found:?}"
+    );
+    assert_eq!((found.met_above, found.missed_below), (Some(4_000), None));
+}
+
+#[test]
+fn where_runs_are_too_short_it_does_not_go_down() {
+    // Of p99, 368 latencies tell, and runs of a second have them at 123 a second and more.
+    let (found, rates) = search(plan("p99<50us"), |rate| Trial {
+        sustained: rate <= 1_000,
+        latencies: Distribution {
+            buckets: vec![(1_000_000, rate)],
+        },
+    });
+    assert_eq!((found.met, found.end), (None, End::TooFewLatencies));
+    assert!(rates.iter().all(|&rate| rate >= 123), "{rates:?}");
 }
