@@ -61,6 +61,12 @@ trait Pacing {
 
     /// Sends what may be sent on a connection, as its replies, the socket or lost datagrams have made room.
     fn go_on<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, place: usize, now: Nanos);
+
+    /// The same after a usual reply, which leaves it as it is how much the engine is to receive.
+    #[inline(always)]
+    fn follow<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, place: usize, now: Nanos) {
+        Self::go_on(worker, place, now);
+    }
 }
 
 /// A reply makes the next request due.
@@ -311,19 +317,22 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             in_window,
         };
         match link.receive_usual(arrival, &self.limits, &mut self.recorder) {
-            Ok(()) => self.waiting -= 1,
+            Ok(()) => {
+                self.waiting -= 1;
+                if !more {
+                    P::follow(self, connection, at);
+                }
+            }
             Err(usual) => {
                 let waited = link.outstanding.waiting();
                 let verified = link.receive(usual, arrival, &self.limits, &mut self.recorder);
                 self.waiting -= waited - link.outstanding.waiting();
-                if let Err(broken) = verified {
-                    self.fail(connection, at, broken);
-                    return Ok(Turn::at(at));
+                match verified {
+                    Ok(()) if more => {}
+                    Ok(()) => P::go_on(self, connection, at),
+                    Err(broken) => self.fail(connection, at, broken),
                 }
             }
-        }
-        if !more {
-            P::go_on(self, connection, at);
         }
         Ok(Turn {
             more,
@@ -546,26 +555,34 @@ impl Pacing for ClosedLoop {
     #[inline(always)]
     fn dispatch<C: Connection, E: Engine>(_: &mut Worker<'_, C, E>, _: Nanos) {}
 
-    /// Sends as many requests as there is room for.
-    #[inline(always)]
     fn go_on<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, place: usize, now: Nanos) {
-        let link = &mut worker.links[place];
-        let mut room = 0;
-        if now < worker.until {
-            room = worker.load.in_flight - link.outstanding.waiting();
-            room = room.min(link.left.try_into().unwrap_or(usize::MAX));
-        }
-        // One came and one goes: what the engine was told to receive is right still.
-        if room == 1 && link.socket == Socket::Ready {
-            worker.send_now(place, 1);
-        } else {
-            worker.fill(place, room);
+        let room = worker.room(place, now);
+        worker.fill(place, room);
+    }
+
+    #[inline(always)]
+    fn follow<C: Connection, E: Engine>(worker: &mut Worker<'_, C, E>, place: usize, now: Nanos) {
+        match worker.room(place, now) {
+            // As one came and one goes, as many wait as before.
+            1 if worker.links[place].socket == Socket::Ready => worker.send_now(place, 1),
+            room => worker.fill(place, room),
         }
     }
 }
 
 impl<C: Connection, E: Engine> Worker<'_, C, E> {
-    /// In closed loop, sends so many requests, or as many of them as the socket takes.
+    /// In closed loop, how many requests may be sent on a connection.
+    #[inline(always)]
+    fn room(&self, place: usize, now: Nanos) -> usize {
+        if now >= self.until {
+            return 0;
+        }
+        let link = &self.links[place];
+        let room = self.load.in_flight - link.outstanding.waiting();
+        room.min(link.left.try_into().unwrap_or(usize::MAX))
+    }
+
+    /// Sends so many requests, or as many of them as the socket takes.
     #[inline(never)]
     fn fill(&mut self, place: usize, mut room: usize) {
         while room != 0 && self.links[place].socket == Socket::Ready {

@@ -132,7 +132,7 @@ impl Plain {
     }
 
     /// Receives once from a connection.
-    fn receive(&mut self, place: usize, wait: bool) -> Option<Found> {
+    fn receive_from(&mut self, place: usize, wait: bool) -> Option<Found> {
         let connection = &mut self.connections[place];
         let socket = connection.socket.as_ref()?;
         if let Some(batch) = &mut self.batch {
@@ -239,7 +239,7 @@ impl Plain {
     #[cold]
     fn find_failed(&mut self) -> Option<Found> {
         while let Some(&place) = self.failing.front() {
-            let found = self.receive(place, false);
+            let found = self.receive_from(place, false);
             if !matches!(found, Some(Found::Bytes { .. } | Found::Batched)) {
                 self.failing.pop_front();
             }
@@ -278,7 +278,7 @@ impl Plain {
         let is_full = self.connections[0].is_full;
         if wait == Wait::Tick && !self.busy_poll && !is_full && self.connections[0].socket.is_some()
         {
-            return Ok(self.receive(0, true).unwrap_or(Found::Nothing));
+            return Ok(self.receive_from(0, true).unwrap_or(Found::Nothing));
         }
         let deadline = match wait {
             Wait::No => 0,
@@ -293,7 +293,7 @@ impl Plain {
                 return Ok(Found::Sent { connection: 0 });
             }
             if self.busy_poll || !self.connections[0].is_dry {
-                if let Some(found) = self.receive(0, false) {
+                if let Some(found) = self.receive_from(0, false) {
                     return Ok(found);
                 }
             }
@@ -320,7 +320,7 @@ impl Plain {
                     return Ok(Found::Sent { connection: place });
                 }
                 if flags != epoll::EventFlags::OUT {
-                    if let Some(found) = self.receive(place, false) {
+                    if let Some(found) = self.receive_from(place, false) {
                         return Ok(found);
                     }
                 }

@@ -77,6 +77,12 @@ impl Connection for Numbers {
         Ok(Progress { consumed, answered })
     }
 
+    /// Those with even numbers, so that runs go both ways.
+    fn usual_reply(&mut self, bytes: &[u8], sent: u64) -> Option<u64> {
+        let number = self.datagram(bytes, sent).ok()?;
+        (number % 2 == 0 && self.partial.is_empty()).then_some(number)
+    }
+
     fn datagram(&mut self, bytes: &[u8], sent: u64) -> Result<u64, WrongNumber> {
         let number = bytes.try_into().map(u64::from_be_bytes);
         number
