@@ -150,6 +150,22 @@ pub struct Received<'a> {
     pub at: Nanos,
 }
 
+impl<'a> From<Received<'a>> for Event<'a> {
+    fn from(received: Received<'a>) -> Self {
+        let Received {
+            connection,
+            bytes,
+            at,
+        } = received;
+        Self::Received {
+            connection,
+            bytes,
+            at,
+            more: false,
+        }
+    }
+}
+
 /// Sends and receives for one thread.
 pub trait Engine {
     /// The time.

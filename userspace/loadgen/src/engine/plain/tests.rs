@@ -86,7 +86,15 @@ fn tell(event: Event<'_>) -> String {
 }
 
 fn next(engine: &mut Plain, wait: Wait) -> String {
-    tell(engine.poll(wait).unwrap())
+    let received = if wait == Wait::Tick {
+        engine.receive()
+    } else {
+        None
+    };
+    match received {
+        Some(received) => tell(received.into()),
+        None => tell(engine.poll(wait).unwrap()),
+    }
 }
 
 /// All ways to wait without end, and all ways to do it.
