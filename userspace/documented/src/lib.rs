@@ -9,11 +9,15 @@
 //!
 //! Where the document shows what is printed, the two must have the same [`shape()`]: the same lines and words, with other
 //! numbers.
+//!
+//! [`Tool`] and [`Run`] are what the tests of all load generators' command lines have in common.
 
 mod find;
 mod shape;
 mod stage;
+mod tool;
 
 pub use find::{documents, in_manual, in_markdown, Example};
 pub use shape::shape;
 pub use stage::{Outcome, Stage};
+pub use tool::{Ledger, Run, Tool};

@@ -79,5 +79,5 @@ fn a_refused_connection_is_told() {
     let address = SocketAddr::try_from(getsockname(&socket).unwrap()).unwrap();
     let run = rpctest(&format!("-c 20 {address}"));
     let line = format!("rpctest: cannot connect to {address}: Connection refused (os error 111)\n");
-    assert_eq!((run.status, run.err), (Some(1), line));
+    assert_eq!((run.status, &run.err), (Some(1), &line));
 }

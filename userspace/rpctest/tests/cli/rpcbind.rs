@@ -177,7 +177,7 @@ fn assert_no_port(rpcbind: SocketAddr, what: &str) {
         "--program mount --timeout 1 --rpcbind-port {port} 127.0.0.1"
     ));
     let line = format!("rpctest: rpcbind version 2 at 127.0.0.1:{port}{what}\n");
-    assert_eq!((run.status, run.err, &run.out[..]), (Some(1), line, ""));
+    assert_eq!((run.status, &run.err, &run.out[..]), (Some(1), &line, ""));
 }
 
 #[test]
