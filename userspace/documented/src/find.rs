@@ -14,7 +14,7 @@ use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 /// # Errors
 ///
 /// There is no `docs`, or it cannot be read.
-pub fn documents(checkout: &Path) -> io::Result<Vec<PathBuf>> {
+fn documents(checkout: &Path) -> io::Result<Vec<PathBuf>> {
     let mut documents = vec![checkout.join("README.md")];
     for entry in fs::read_dir(checkout.join("docs"))? {
         documents.push(entry?.path());
@@ -135,7 +135,31 @@ impl Block {
 
 const PROMPT: &str = "$ ";
 
+/// All commands of `tool` that the documents of a checkout show, with the name of each document.
+///
+/// # Panics
+///
+/// A document cannot be read, or none shows a command.
+pub fn in_documents(checkout: &Path, tool: &str) -> Vec<(String, Vec<Example>)> {
+    let documents = documents(checkout).expect("there are documents");
+    let found: Vec<_> = documents
+        .iter()
+        .map(|document| {
+            let text = fs::read_to_string(document).expect("documents are UTF-8");
+            let name = document.file_name().unwrap_or_default().to_string_lossy();
+            (name.to_string(), in_markdown(&name, &text, tool))
+        })
+        .filter(|(_, examples)| !examples.is_empty())
+        .collect();
+    assert!(!found.is_empty(), "no document shows how {tool} is used");
+    found
+}
+
 /// The commands of `tool` in a manual page, as roff or as text, or in its help: lines that begin with it.
+///
+/// # Panics
+///
+/// There are none.
 pub fn in_manual(name: &str, text: &str, tool: &str) -> Vec<Example> {
     let plain = |line: &str| {
         let mut line = line.replace("\\-", "-").replace("\\*(Aq", "'");
@@ -145,7 +169,7 @@ pub fn in_manual(name: &str, text: &str, tool: &str) -> Vec<Example> {
         line.trim().to_owned()
     };
     let commands = text.lines().map(plain).enumerate();
-    commands
+    let examples: Vec<_> = commands
         .filter(|(_, command)| is_of(tool, command))
         .map(|(number, command)| Example {
             place: format!("{name}:{}", number + 1),
@@ -153,7 +177,12 @@ pub fn in_manual(name: &str, text: &str, tool: &str) -> Vec<Example> {
             output: None,
             status: 0,
         })
-        .collect()
+        .collect();
+    assert!(
+        !examples.is_empty(),
+        "{name} does not show how {tool} is used"
+    );
+    examples
 }
 
 /// Whether this is a command of the tool, and not how its usage is described, nor a sentence about it.
@@ -271,5 +300,22 @@ echotest is a tool.
             commands(&in_manual("man", roff, "echotest")),
             [("man:3", "echotest --search 'p99<50us' server", None)]
         );
+    }
+
+    #[test]
+    #[should_panic(expected = "man does not show how echotest is used")]
+    fn a_manual_without_commands_is_noticed() {
+        in_manual(
+            "man",
+            "echotest is a tool.\nechotest [OPTIONS] HOST",
+            "echotest",
+        );
+    }
+
+    #[test]
+    #[should_panic(expected = "no document shows how no-tool is used")]
+    fn documents_without_commands_are_noticed() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        in_documents(&checkout, "no-tool");
     }
 }

@@ -17,7 +17,7 @@ mod shape;
 mod stage;
 mod tool;
 
-pub use find::{documents, in_manual, in_markdown, Example};
+pub use find::{in_documents, in_manual, in_markdown, Example};
 pub use shape::shape;
 pub use stage::{Outcome, Stage};
 pub use tool::{Ledger, Run, Tool};

@@ -5,6 +5,7 @@
 use std::{
     ffi::OsString,
     fs, io,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -45,7 +46,9 @@ impl Stage {
             fs::remove_dir_all(&directory)?;
         }
         fs::create_dir_all(&directory)?;
-        let mut path = OsString::from(tool.parent().unwrap_or(Path::new(".")));
+        let mut path = OsString::from(&directory);
+        path.push(":");
+        path.push(tool.parent().unwrap_or(Path::new(".")));
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
         Ok(Self {
@@ -68,6 +71,18 @@ impl Stage {
     pub fn with_value(mut self, option: &str, value: &str) -> Self {
         self.values.push((option.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Puts a shell script in the place of a program of the system.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be written.
+    pub fn with_program(self, name: &str, script: &str) -> io::Result<Self> {
+        let path = self.directory.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n"))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
+        Ok(self)
     }
 
     /// The command that is run for one of a document.
@@ -218,6 +233,14 @@ mod tests {
         let stage = stage("files");
         stage.check(&example("echo 17 > figures", None, 0));
         stage.check(&example("cat figures; echo bad >&2", Some("3\nbad\n"), 0));
+    }
+
+    #[test]
+    fn a_program_of_the_system_may_be_replaced() {
+        let stage = stage("programs")
+            .with_program("ssh", "echo $# to $1")
+            .unwrap();
+        stage.check(&example("ssh host", Some("1 to host\n"), 0));
     }
 
     #[test]

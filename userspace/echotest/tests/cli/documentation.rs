@@ -2,13 +2,16 @@
 
 //! Every command that the documentation shows works, and prints what it shows.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
-use documented::{documents, in_manual, in_markdown, Example, Stage};
+use documented::{in_documents, in_manual, Example, Stage};
 
 use crate::{datagrams::serve_on, echotest, server::Server};
 
 const TOOL: &str = "echotest";
+
+/// Runs the command, which is the last argument, on this host.
+const SSH: &str = r#"for last; do :; done; eval "exec $last""#;
 
 /// Runs the examples of one document, with a server of this test in the place of theirs.
 fn check(name: &str, examples: &[Example]) {
@@ -24,7 +27,10 @@ fn check(name: &str, examples: &[Example]) {
         .with_host("server", address)
         .with_value("--duration", "200ms")
         .with_value("--until-ci", "100%")
-        .with_value("--warmup", "50ms");
+        .with_value("--warmup", "50ms")
+        .with_value("--cpus", "0")
+        .with_program("ssh", SSH)
+        .expect("and so can a program");
     for example in examples {
         stage.check(example);
     }
@@ -33,22 +39,19 @@ fn check(name: &str, examples: &[Example]) {
 #[test]
 fn what_the_documents_show_works() {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut found = 0;
-    for document in documents(&checkout).expect("there are documents") {
-        let text = fs::read_to_string(&document).expect("documents are UTF-8");
-        let name = document
-            .file_name()
-            .expect("it has a name")
-            .to_string_lossy();
-        let examples = in_markdown(&name, &text, TOOL);
-        found += examples.len();
+    for (name, examples) in in_documents(&checkout, TOOL) {
         check(&name, &examples);
     }
-    assert!(found > 0, "no document shows how {TOOL} is used");
 }
 
 #[test]
 fn what_the_help_shows_works() {
     let help = echotest("--help");
     check("help", &in_manual("--help", &help.out, TOOL));
+}
+
+#[test]
+fn what_the_manual_page_shows_works() {
+    let page = include_str!("../../../../docs/man/echotest.1");
+    check("man", &in_manual("echotest.1", page, TOOL));
 }

@@ -104,7 +104,7 @@ pub(super) struct Merge {
     #[command(flatten)]
     pub(super) output: OutputOptions,
 
-    /// Print the rows only
+    /// Print only the rows, and warnings on standard error
     #[arg(short = 'H', long)]
     pub(super) no_headers: bool,
 
@@ -202,11 +202,17 @@ cannot tell anything. It is 2 for a command line that cannot be understood, and 
 /// The definition of the command line.
 pub(super) fn command<T: Tool>() -> clap::Command {
     let about = T::ABOUT.lines().next().unwrap_or_default();
+    let notes = format!("{}\n\n{NOTES}", T::NOTES);
+    let examples = T::MANUAL.examples.iter();
+    let examples =
+        examples.map(|example| format!("\n  {}\n      {}", example.command, example.what));
+    let examples: String = examples.collect();
     Cli::<T>::command()
         .name(T::NAME)
         .version(T::VERSION)
         .about(about)
         .override_usage(format!("{} [OPTIONS] HOST[:PORT] | COMMAND", T::NAME))
         .long_about(T::ABOUT)
-        .after_help(format!("{}\n\n{NOTES}", T::NOTES))
+        .after_long_help(format!("{notes}\n\nExamples:{examples}"))
+        .after_help(notes)
 }
