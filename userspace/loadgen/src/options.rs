@@ -107,7 +107,7 @@ pub struct LoadOptions {
     #[arg(long, value_name = "TIME", value_parser = time_in(MILLISECOND..=DAY))]
     pub timeout: Option<Duration>,
 
-    /// Print the rows only
+    /// Print only the rows and what was found out, and warnings on standard error
     #[arg(short = 'H', long)]
     pub no_headers: bool,
 }

@@ -20,6 +20,7 @@ mod merge;
 mod server;
 mod stage;
 mod usage;
+mod warnings;
 mod wrong_bytes;
 
 use std::process::{Command, Output};

@@ -183,7 +183,7 @@ fn report<T: Tool>(
         Some(place) => anyhow::anyhow!("agent {}: {error}", hosts[place]),
         None => error.into(),
     })?;
-    merge::report::<T>(&document, options, no_headers)
+    merge::report::<T>(document, options, no_headers)
 }
 
 impl Agent {

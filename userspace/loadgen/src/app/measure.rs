@@ -115,6 +115,7 @@ impl<T: Tool> Measurement<'_, T> {
         let style = Style {
             no_headers: self.load.no_headers,
             is_quiet: self.is_agent || output::takes_stdout(self.output),
+            is_agent: self.is_agent,
             ksf: self.ksf.then(|| self.tool.ksf_columns()),
             view: if self.view.live {
                 View::Live
@@ -150,6 +151,7 @@ impl<T: Tool> Measurement<'_, T> {
         let results = Results {
             question,
             runs: printer.take_runs(),
+            warnings: printer.warnings(),
             series: printer.take_series(),
             heading: printer.heading(),
         };

@@ -8,7 +8,7 @@ use anyhow::{bail, Context};
 
 use super::{
     cli::{Merge, OutputOptions},
-    output, print, Tool,
+    output, print, tell, Tool,
 };
 use crate::{
     campaign::Summary,
@@ -37,7 +37,7 @@ pub(super) fn merge<T: Tool>(options: &Merge) -> anyhow::Result<()> {
         Some(place) => anyhow::anyhow!("{}: {error}", options.files[place].display()),
         None => error.into(),
     })?;
-    report::<T>(&document, &options.output, options.no_headers)
+    report::<T>(document, &options.output, options.no_headers)
 }
 
 fn read<T: Tool>(path: &Path) -> anyhow::Result<Document> {
@@ -54,14 +54,26 @@ fn read<T: Tool>(path: &Path) -> anyhow::Result<Document> {
 
 /// Reports what several machines measured, as what one measures is.
 pub(super) fn report<T: Tool>(
-    document: &Document,
+    document: Document,
     options: &OutputOptions,
     no_headers: bool,
 ) -> anyhow::Result<()> {
-    let subject = subject::<T>(document);
-    let total = total(document);
-    if !output::takes_stdout(options) {
+    let subject = subject::<T>(&document);
+    let total = total(&document);
+    let mut warnings = Warnings::default();
+    for run in &document.runs {
+        warnings.add(&run.result, &subject);
+    }
+    let document = &document.with_warnings(warnings.all());
+    let warnings = warnings.lines();
+    let is_quiet = output::takes_stdout(options);
+    if !is_quiet {
         print_table(document, &subject, &total, no_headers)?;
+    }
+    if is_quiet || no_headers {
+        tell(T::NAME, warnings.iter().map(String::as_str));
+    } else if !warnings.is_empty() {
+        print(&format!("\n{}", warnings.join("\n")))?;
     }
     output::write_document(options, document)?;
     let series = Series {
@@ -134,10 +146,8 @@ fn print_table(
     if !no_headers {
         print(&format!("{}\n\n{}", subject.heading(), table.header()))?;
     }
-    let mut warnings = Warnings::default();
     for run in &document.runs {
         print(&table.row(&(run.number + 1).to_string(), &run.result))?;
-        warnings.add(&run.result, subject);
     }
     if document.runs.len() > 1 {
         print(&table.total("all", total))?;
@@ -152,10 +162,6 @@ fn print_table(
             headline: figures.headline,
         };
         print(&format!("\n{}", summary::summary(&summary, subject)))?;
-    }
-    let warnings = warnings.lines();
-    if !warnings.is_empty() {
-        print(&format!("\n{}", warnings.join("\n")))?;
     }
     Ok(())
 }

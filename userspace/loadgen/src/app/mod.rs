@@ -116,6 +116,15 @@ fn run<T: Tool>(cli: &Cli<T>, definition: &clap::Command) -> Result<(), Problem>
     }
 }
 
+/// Prints lines on standard error, where who reads rows or a document from standard output has them too.
+fn tell<'a>(tool: &str, lines: impl IntoIterator<Item = &'a str>) {
+    let mut out = io::stderr().lock();
+    for line in lines {
+        // What they are about is not lost by that.
+        let _ = writeln!(out, "{tool}: {line}");
+    }
+}
+
 /// Prints at once, for a run may take long.
 fn print(lines: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();

@@ -18,6 +18,7 @@ use crate::{
         hdr_log,
         json::{Document, Question, Run},
         plot::{Plot, Series},
+        warnings::Warning,
     },
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Results {
     pub(super) question: Question,
     /// All runs, if they are needed.
     pub(super) runs: Vec<Run>,
+    /// What is to be said against them.
+    pub(super) warnings: Vec<Warning>,
     /// What is drawn.
     pub(super) series: Vec<Series>,
     /// What was measured.
@@ -81,13 +84,14 @@ pub(super) fn write<E: Display>(
     let Results {
         question,
         runs,
+        warnings,
         mut series,
         heading,
     } = results;
     for (series, server) in series.iter_mut().zip(&conclusion.servers) {
         series.rate = server.total.window.rate();
     }
-    let document = Document::new(question, runs, conclusion);
+    let document = Document::new(question, runs, conclusion).with_warnings(warnings);
     if is_agent {
         document
             .write(&mut io::stdout().lock())

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{bail, Context};
 
-use super::{print, KsfColumns, NoAnswer};
+use super::{print, tell, KsfColumns, NoAnswer};
 use crate::{
     campaign::{Answer, Assignment, Conclusion, Observer, Plan, Summary},
     pulse::Pulses,
@@ -24,7 +24,7 @@ use crate::{
         plot::{Series, Timeline},
         summary,
         table::Table,
-        warnings::Warnings,
+        warnings::{Warning, Warnings},
         Subject,
     },
     result::RunResult,
@@ -36,10 +36,12 @@ use crate::{
 /// What is printed, and what is kept.
 #[derive(Clone, Debug)]
 pub(super) struct Style {
-    /// Rows only.
+    /// Only rows, and the answer.
     pub(super) no_headers: bool,
     /// Nothing: standard output is for something else.
     pub(super) is_quiet: bool,
+    /// Warnings are told by another process.
+    pub(super) is_agent: bool,
     /// The columns of ksf's tool in place of ours.
     pub(super) ksf: Option<KsfColumns>,
     /// What is shown below while a campaign goes on.
@@ -218,35 +220,72 @@ impl Printer {
         self.print(&row);
     }
 
-    /// Prints what is to be said of all runs together.
+    /// Prints what is to be said of all runs together. Warnings are for people, and where standard output is not, they are
+    /// told on standard error.
     pub(super) fn conclude<E>(&mut self, conclusion: &Conclusion<E>, plan: &Plan) {
         self.screen = None;
-        if self.style.ksf.is_some() {
+        let is_for_people = !self.style.is_quiet && !self.style.no_headers;
+        let mut paragraphs = Vec::new();
+        if self.style.ksf.is_none() {
+            for (place, server) in conclusion.servers.iter().enumerate() {
+                paragraphs.extend(self.total(place, server));
+            }
+        }
+        if self.style.no_headers {
+            paragraphs.clear();
+        }
+        let answer = self.answer(conclusion, plan);
+        let warnings = self.warnings.lines();
+        if is_for_people && self.style.ksf.is_none() {
+            paragraphs.extend(answer);
+            if !warnings.is_empty() {
+                paragraphs.push(warnings.join("\n"));
+            }
+            // If there was no run, there is nothing to be said.
+            if !paragraphs.is_empty() {
+                self.print(&format!("\n{}", paragraphs.join("\n\n")));
+            }
             return;
         }
-        let mut paragraphs = Vec::new();
-        for (place, server) in conclusion.servers.iter().enumerate() {
-            paragraphs.extend(self.total(place, server));
+        if self.style.ksf.is_none() {
+            answer.iter().for_each(|answer| self.print(answer));
+        } else {
+            // Columns that programs read are not to be followed by prose.
+            tell(
+                self.subject.tool,
+                answer.iter().flat_map(|text| text.lines()),
+            );
         }
+        if !self.style.is_agent {
+            tell(self.subject.tool, warnings.iter().map(String::as_str));
+        }
+    }
+
+    /// What was found out; without headers, only what follows from all runs.
+    fn answer<E>(&self, conclusion: &Conclusion<E>, plan: &Plan) -> Option<String> {
         match (&conclusion.answer, plan) {
             (Answer::Searched(searched), Plan::Search(plan)) => {
-                paragraphs.push(answer::search(searched, &plan.objectives));
+                if self.style.no_headers {
+                    return answer::found(searched, &plan.objectives);
+                }
+                Some(answer::search(searched, &plan.objectives))
             }
-            (Answer::Compared(compared), _) => paragraphs.push(answer::comparison(compared)),
+            (Answer::Compared(compared), _) => {
+                let text = answer::comparison(compared);
+                let rows = text.split_once('\n').map(|(_, rows)| rows.to_owned());
+                rows.filter(|_| self.style.no_headers).or(Some(text))
+            }
             (Answer::UntilCi(decision), &Plan::UntilCi { width, .. }) => {
                 let runs = conclusion.servers.iter().map(|server| server.runs).sum();
-                paragraphs.extend(answer::until_ci(*decision, width, runs));
+                answer::until_ci(*decision, width, runs)
             }
-            _ => {}
+            _ => None,
         }
-        let warnings = self.warnings.lines();
-        if !warnings.is_empty() {
-            paragraphs.push(warnings.join("\n"));
-        }
-        // If there was no run, there is nothing to be said.
-        if !paragraphs.is_empty() && !self.style.no_headers {
-            self.print(&format!("\n{}", paragraphs.join("\n\n")));
-        }
+    }
+
+    /// What is to be said against the runs.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        self.warnings.all()
     }
 
     /// Prints the row of all runs with a server, unless one row says it all; returns what else is to be said of it.

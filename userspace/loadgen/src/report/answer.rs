@@ -56,9 +56,15 @@ pub fn search(searched: &Searched, objectives: &Objectives) -> String {
         };
         text.push_str(&format!("\n{rate:>10} {runs:>5}  {verdict}"));
     }
-    let Some(found) = searched.found else {
-        return text;
-    };
+    match found(searched, objectives) {
+        Some(found) => format!("{text}\n\n{found}"),
+        None => text,
+    }
+}
+
+/// The rate that a search found, in a line; `None` if it was stopped.
+pub fn found(searched: &Searched, objectives: &Objectives) -> Option<String> {
+    let found = searched.found?;
     let answer = match (found.met, found.missed) {
         (Some(met), Some(missed)) => format!(
             "highest rate that keeps {objectives}: {}/s ({}/s does not)",
@@ -88,7 +94,7 @@ pub fn search(searched: &Searched, objectives: &Objectives) -> String {
             ));
         }
     }
-    format!("{text}\n\n{answer}{end}{contradictions}")
+    Some(format!("{answer}{end}{contradictions}"))
 }
 
 /// How two servers compare.

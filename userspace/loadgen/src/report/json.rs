@@ -14,7 +14,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{hdr_log::Line, provenance::Provenance};
+use super::{hdr_log::Line, provenance::Provenance, warnings::Warning};
 use crate::{
     campaign::{Answer, Assignment, Conclusion, Observer, Plan, Summary},
     histogram::Percentile,
@@ -55,6 +55,8 @@ pub struct Document {
     pub answer: Answer,
     /// Why not all runs were made; `null` if they were.
     pub stopped: Option<String>,
+    /// Why figures may not be what they seem, the gravest first.
+    pub warnings: Vec<Warning>,
     /// The figures of all runs with each server together. None for a search, whose runs have different loads.
     pub servers: Vec<Figures>,
     /// Every run, in order.
@@ -201,11 +203,19 @@ impl Document {
             plan: question.plan,
             answer: conclusion.answer.clone(),
             stopped: conclusion.stopped.as_ref().map(ToString::to_string),
+            warnings: Vec::new(),
             servers: servers
                 .map(|(place, summary)| Figures::of(place, summary))
                 .collect(),
             runs,
         }
+    }
+
+    /// The document with these warnings in place of its own.
+    #[must_use]
+    pub fn with_warnings(mut self, warnings: Vec<Warning>) -> Self {
+        self.warnings = warnings;
+        self
     }
 
     /// Reads a document.

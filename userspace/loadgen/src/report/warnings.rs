@@ -4,6 +4,8 @@
 
 use std::fmt::Display;
 
+use serde::{Deserialize, Serialize};
+
 use super::{number::grouped, Subject};
 use crate::{
     result::Interval,
@@ -15,26 +17,38 @@ use crate::{
 };
 
 /// What can be said against runs, the gravest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Threads of the client had no time left.
     ClientBusy,
+    /// Requests were sent later than they were due.
     ClientLate,
+    /// Rate and latency contradict each other.
     Little,
+    /// The rate rose or fell.
     RateDrifts,
+    /// The rate was now this and then that.
     RateVaries,
+    /// The median latency rose or fell.
     MedianDrifts,
+    /// The median latency was now this and then that.
     MedianVaries,
+    /// The threads were never all active at once.
     NoWindow,
 }
 
-/// What was said of how many runs.
-#[derive(Clone, Debug)]
-struct Warning {
-    kind: Kind,
-    /// What was said of the first of them.
-    text: String,
-    first: u64,
-    runs: u64,
+/// Why the figures of runs may not be what they seem.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What kind of reason it is.
+    pub kind: Kind,
+    /// What is said, of the first of these runs.
+    pub text: String,
+    /// The first run that it is said of, from 0.
+    pub first_run: u64,
+    /// Of how many runs it is said.
+    pub runs: u64,
 }
 
 /// The warnings of all runs: one line for each kind, however many runs it is of.
@@ -83,15 +97,23 @@ impl Warnings {
         }
     }
 
+    /// All of them, the gravest first.
+    pub fn all(&self) -> Vec<Warning> {
+        let mut found = self.found.clone();
+        found.sort_by_key(|warning| warning.kind);
+        found
+    }
+
     /// The lines, the gravest first; none if there is nothing to be said.
     pub fn lines(&self) -> Vec<String> {
-        let mut found: Vec<_> = self.found.iter().collect();
-        found.sort_by_key(|warning| warning.kind);
-        let line = |warning: &Warning| {
+        let line = |warning: Warning| {
             let Warning {
-                text, first, runs, ..
-            } = warning;
-            let first = grouped(*first);
+                text,
+                first_run,
+                runs,
+                ..
+            } = &warning;
+            let first = grouped(first_run + 1);
             let which = match (self.runs, *runs) {
                 (1, _) => String::new(),
                 (_, 1) => format!("run {first}: "),
@@ -105,7 +127,7 @@ impl Warnings {
             };
             format!("warning: {which}{text}")
         };
-        found.into_iter().map(line).collect()
+        self.all().into_iter().map(line).collect()
     }
 
     fn note(&mut self, kind: Kind, text: impl Display) {
@@ -114,7 +136,7 @@ impl Warnings {
             None => self.found.push(Warning {
                 kind,
                 text: text.to_string(),
-                first: self.runs,
+                first_run: self.runs.saturating_sub(1),
                 runs: 1,
             }),
         }
