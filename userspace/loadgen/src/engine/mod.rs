@@ -173,8 +173,9 @@ pub trait Engine {
 
     /// Sends requests on a connection, with one call to the system if it takes them all; never waits.
     ///
-    /// An engine may make that call later, but not after the next [`Engine::poll`], and may learn only then that the
-    /// socket is full or broken. It says so to the next one who wants to send.
+    /// An engine may make that call later, for several connections at once, and may learn only then that the socket is full
+    /// or broken. It says so to the next one who wants to send. It makes the call before [`Engine::poll`] waits, or asks
+    /// the system what has come, and after some tens of requests or events at the latest.
     ///
     /// Whatever becomes of them, they are the engine's afterwards: the caller clears `requests`. It must not be called
     /// between [`Sent::Partly`] and the [`Event::Sent`] that leaves nothing, nor after [`Sent::Failed`] or the connection's last event.

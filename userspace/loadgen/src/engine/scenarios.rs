@@ -64,7 +64,7 @@ scenarios! {
 }
 
 /// Whether this system lets us use it. A container may not.
-fn has_io_uring() -> bool {
+pub(super) fn has_io_uring() -> bool {
     match Uring::new(Vec::new(), &load(Transport::Stream, 1), false) {
         Ok(_) => true,
         Err(error) => {
@@ -77,7 +77,7 @@ fn has_io_uring() -> bool {
     }
 }
 
-fn load(transport: Transport, batch: usize) -> Load {
+pub(super) fn load(transport: Transport, batch: usize) -> Load {
     Load {
         transport,
         threads: 1,
@@ -93,7 +93,7 @@ fn load(transport: Transport, batch: usize) -> Load {
     }
 }
 
-fn requests<T: AsRef<[u8]>>(requests: &[T]) -> Requests {
+pub(super) fn requests<T: AsRef<[u8]>>(requests: &[T]) -> Requests {
     let mut all = Requests::default();
     for request in requests {
         all.push(request.as_ref());

@@ -4,8 +4,9 @@
 //! request receives for as long as a connection lives.
 //!
 //! A send is handed over with the next wait, or when there are enough of them, or when the next one is to follow on the
-//! same connection: io_uring does not promise any order between requests that it has at the same time. One receive takes
-//! all that has come, however many replies these are.
+//! same connection: io_uring does not promise any order between requests that it has at the same time. So a request that
+//! is the first of many counts from a moment at which the others were still to be written. One receive takes all that
+//! has come, however many replies these are.
 
 use std::{collections::VecDeque, io, os::fd::OwnedFd, time::Duration};
 
@@ -24,6 +25,9 @@ use crate::{
 /// How many buffers there are at least.
 const BUFFERS: usize = 64;
 
+/// How many events are delivered at most before what is queued is handed over. It may be more that have come at once.
+const EVENTS: usize = 32;
+
 /// Room for what is left in the socket of a failing connection, at a time; and for any datagram.
 const REST_BYTES: usize = 64 << 10;
 
@@ -37,6 +41,8 @@ pub(crate) struct Uring {
     found: VecDeque<(Found, Nanos)>,
     /// When the ring got what it has.
     entered: Nanos,
+    /// How many events were delivered since.
+    delivered: usize,
     /// What the last event showed.
     shown: Option<Arrival>,
     /// How many datagrams were delivered that belong together with the next one.
@@ -124,6 +130,7 @@ impl Uring {
             connections: (0..count).map(|_| Connection::new()).collect(),
             found: VecDeque::new(),
             entered: 0,
+            delivered: 0,
             shown: None,
             together: 0,
             starved: Vec::new(),
@@ -185,9 +192,10 @@ impl Uring {
         }
     }
 
-    /// Learns what became of what was queued, after it is handed over.
+    /// Hands over what is queued, and learns what became of it.
     #[inline]
     fn flush(&mut self) {
+        self.delivered = 0;
         self.collect(self.entered);
         if self.ring.has_requests() {
             if let Err(error) = self.ring.submit() {
@@ -461,6 +469,7 @@ impl Uring {
                 }
             };
             self.entered = clock::now();
+            self.delivered = 0;
             let was_ticking = self.is_ticking;
             let found = self.next_found();
             let has_ticked = wait == Wait::Tick && was_ticking && !self.is_ticking;
@@ -499,10 +508,16 @@ impl Engine for Uring {
     #[inline]
     fn send(&mut self, place: usize, requests: &mut Requests) -> Sent {
         if self.connections[place].sending == Sending::Queued {
-            self.flush();
+            if self.ring.is_sending(place) {
+                self.flush();
+            } else {
+                // The kernel got it together with others, and would have said if it could not send it.
+                self.collect(self.entered);
+            }
         }
         let connection = &mut self.connections[place];
-        if connection.is_open && matches!(connection.sending, Sending::Nothing | Sending::Queued) {
+        let takes_more = matches!(connection.sending, Sending::Nothing | Sending::Queued);
+        if connection.is_open && takes_more && !self.ring.is_sending(place) {
             self.start(place, requests);
         } else {
             std::mem::swap(&mut connection.next, requests);
@@ -541,6 +556,10 @@ impl Engine for Uring {
     fn poll(&mut self, wait: Wait) -> io::Result<Event<'_>> {
         if let Some(arrival) = self.shown.take() {
             self.ring.give_back(arrival);
+        }
+        self.delivered += 1;
+        if self.delivered > EVENTS {
+            self.flush();
         }
         let Some((found, at)) = self.find(wait)? else {
             return Ok(Event::Idle { at: self.entered });
@@ -632,3 +651,6 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
