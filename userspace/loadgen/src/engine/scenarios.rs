@@ -5,7 +5,7 @@
 use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::net::UnixDatagram},
     thread,
     time::Duration,
 };
@@ -56,6 +56,8 @@ scenarios! {
     what_came_before_a_send_failed_is_delivered,
     datagrams_keep_their_bounds,
     datagrams_of_a_batch_are_sent_in_order,
+    datagrams_of_a_batch_are_sent_at_once,
+    datagrams_that_do_not_fit_follow_in_order,
     more_datagrams_than_buffers_are_delivered,
     a_refused_datagram_is_a_failure,
     waits_end_when_they_should,
@@ -414,6 +416,51 @@ fn datagrams_of_a_batch_are_sent_in_order<E: Engine>(
     let delivered = deliver(&mut engine, |all| all.pieces.len() == 8);
     assert_eq!(delivered.pieces, datagrams);
     assert_eq!(delivered.with_others, 7);
+}
+
+fn datagrams_of_a_batch_are_sent_at_once<E: Engine>(
+    make: impl Fn(Vec<OwnedFd>, &Load) -> io::Result<E>,
+) {
+    let (mut engine, server) = exchanging(make, 64);
+    let datagrams = [[7; 5]; 64];
+    assert_eq!(engine.send(0, &mut requests(&datagrams)), Sent::All);
+    // Without a call of the engine in between.
+    for datagram in &datagrams {
+        let mut buffer = [0; 16];
+        let received = server.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[..received], datagram[..]);
+    }
+}
+
+fn datagrams_that_do_not_fit_follow_in_order<E: Engine>(
+    make: impl Fn(Vec<OwnedFd>, &Load) -> io::Result<E>,
+) {
+    // The peer of such a socket takes a limited number, and none is lost.
+    let (client, server) = UnixDatagram::pair().unwrap();
+    server.set_read_timeout(Some(LONG)).unwrap();
+    let mut engine = make(vec![client.into()], &load(Transport::Datagrams, 64)).unwrap();
+    let mut count = 0;
+    let mut sent = Sent::All;
+    while sent == Sent::All {
+        let datagrams: Vec<_> = (count..count + 64_u32).map(u32::to_le_bytes).collect();
+        sent = engine.send(0, &mut requests(&datagrams));
+        count += 64;
+    }
+    assert_eq!(sent, Sent::Partly);
+    let unsent = engine.unsent(0);
+    assert!((1..=64).contains(&unsent), "{unsent}");
+    let reader = thread::spawn(move || {
+        for number in 0..count {
+            let mut datagram = [0; 4];
+            server.recv(&mut datagram).unwrap();
+            assert_eq!(u32::from_le_bytes(datagram), number);
+        }
+        server
+    });
+    let delivered = deliver(&mut engine, |all| all.is_sent);
+    assert!(delivered.pieces.is_empty());
+    assert_eq!(engine.unsent(0), 0);
+    drop(reader.join().unwrap());
 }
 
 fn more_datagrams_than_buffers_are_delivered<E: Engine>(

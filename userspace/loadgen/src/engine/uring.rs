@@ -7,8 +7,11 @@
 //! same connection: io_uring does not promise any order between requests that it has at the same time. So a request that
 //! is the first of many counts from a moment at which the others were still to be written. One receive takes all that
 //! has come, however many replies these are.
+//!
+//! Several datagrams are sent at once by the call that there is for that: requests of one socket that were not linked could
+//! overtake each other, and linked ones are done one by one, some of them by the next call only.
 
-use std::{collections::VecDeque, io, os::fd::OwnedFd, time::Duration};
+use std::{collections::VecDeque, io, mem, os::fd::OwnedFd, time::Duration};
 
 use rustix::{
     io::Errno,
@@ -16,7 +19,7 @@ use rustix::{
 };
 use uring::{Arrival, Completion, Ring};
 
-use super::{Engine, Event, Nanos, Requests, Sent, Wait};
+use super::{mmsg::Batch, Engine, Event, Nanos, Requests, Sent, Wait};
 use crate::{
     clock,
     load::{Load, Transport},
@@ -36,6 +39,8 @@ pub(crate) struct Uring {
     ring: Ring,
     transport: Transport,
     batch: usize,
+    /// What sends several datagrams, if that is to be.
+    datagrams: Option<Batch>,
     connections: Vec<Connection>,
     /// What has come and is not delivered yet, before what the ring has.
     found: VecDeque<(Found, Nanos)>,
@@ -123,10 +128,12 @@ impl Uring {
         for place in 0..count {
             ring.receive(place)?;
         }
+        let batched = load.transport == Transport::Datagrams && load.batch > 1;
         Ok(Self {
             ring,
             transport: load.transport,
             batch: load.batch,
+            datagrams: batched.then(|| Batch::new(load.batch)),
             connections: (0..count).map(|_| Connection::new()).collect(),
             found: VecDeque::new(),
             entered: 0,
@@ -169,26 +176,35 @@ impl Uring {
         let Some(outgoing) = self.ring.outgoing(place) else {
             return;
         };
-        std::mem::swap(outgoing, &mut requests.bytes);
+        mem::swap(outgoing, &mut requests.bytes);
         let connection = &mut self.connections[place];
-        std::mem::swap(&mut connection.ends, &mut requests.ends);
+        mem::swap(&mut connection.ends, &mut requests.ends);
         connection.sent = 0;
-        self.push(place, Sending::Queued);
-        if self.transport == Transport::Datagrams {
-            self.start_others(place);
+        if connection.ends.len() > 1 && self.transport == Transport::Datagrams {
+            self.start_together(place);
+        } else {
+            self.push(place, Sending::Queued);
         }
     }
 
-    /// Has the ring send the other datagrams of a batch, each when the one before it is gone.
-    fn start_others(&mut self, place: usize) {
-        for number in 1..self.connections[place].ends.len() {
-            self.flush();
-            let connection = &mut self.connections[place];
-            if connection.sending != Sending::Queued {
-                break;
+    /// Sends several datagrams; what the socket does not take is the ring's.
+    fn start_together(&mut self, place: usize) {
+        let connection = &mut self.connections[place];
+        let bytes = self.ring.outgoing(place).map(mem::take).unwrap_or_default();
+        let (Some(batch), Some(socket)) = (&mut self.datagrams, self.ring.socket(place)) else {
+            return;
+        };
+        let sent = batch.send(socket, &bytes, 0, &connection.ends);
+        if let Some(outgoing) = self.ring.outgoing(place) {
+            *outgoing = bytes;
+        }
+        match sent {
+            Ok(sent) if sent == connection.ends.len() => connection.sending = Sending::Nothing,
+            Ok(sent) => {
+                connection.sent = sent;
+                self.push(place, Sending::Full);
             }
-            connection.sent = number;
-            self.push(place, Sending::Queued);
+            Err(error) => self.not_sent(place, error),
         }
     }
 
@@ -323,7 +339,7 @@ impl Uring {
         } else {
             connection.sending = Sending::Nothing;
             if !connection.next.is_empty() {
-                let mut next = std::mem::take(&mut connection.next);
+                let mut next = mem::take(&mut connection.next);
                 self.start(place, &mut next);
             }
         }
@@ -520,7 +536,7 @@ impl Engine for Uring {
         if connection.is_open && takes_more && !self.ring.is_sending(place) {
             self.start(place, requests);
         } else {
-            std::mem::swap(&mut connection.next, requests);
+            mem::swap(&mut connection.next, requests);
         }
         let connection = &mut self.connections[place];
         match connection.sending {
@@ -619,7 +635,7 @@ impl Engine for Uring {
 
     fn abandon(&mut self, place: usize) {
         self.close(place);
-        for (found, at) in std::mem::take(&mut self.found) {
+        for (found, at) in mem::take(&mut self.found) {
             match found {
                 Found::Arrived {
                     connection,
