@@ -21,6 +21,7 @@ use std::{
     mem,
     ops::Range,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
+    thread,
     time::Duration,
 };
 
@@ -43,11 +44,18 @@ const REQUESTS: u32 = 32;
 /// Of a send: all or nothing, as far as it goes. The kernel calls it a flag of receives.
 const MSG_WAITALL: i32 = RecvFlags::WAITALL.bits() as i32;
 
+/// How many bytes one request sends at most (the kernel's `MAX_RW_COUNT`, for pages of any size).
+pub const MAX_SEND: usize = i32::MAX as usize & !0xffff;
+
 /// How many completions there is room for, without the kernel having to keep them elsewhere.
 const COMPLETIONS: u32 = 4096;
 
 /// How long the end of the ring waits for the kernel to answer what was cancelled, which it does at once.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the kernel is asked again when it has no memory for requests: so often, after such a pause.
+const REFUSALS: u32 = 1000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What a completion answers: the low bits of what the kernel returns with it; the others are the place of the socket.
 mod tag {
@@ -111,8 +119,12 @@ pub struct Ring {
     alarm: Box<Timespec>,
     /// Requests that the kernel has, or is going to get, and that it will answer once more at least.
     unanswered: usize,
-    /// The sockets of which the queue has sends that do not wait.
-    queued: Vec<usize>,
+    /// How many requests were collected, ever.
+    collected: u64,
+    /// How many of them the kernel has got.
+    handed_over: u64,
+    /// How often in a row the kernel did not take requests.
+    refusals: Refusals,
     /// Only the thread that made it may use it.
     _thread: PhantomData<*const ()>,
 }
@@ -121,11 +133,24 @@ pub struct Ring {
 struct Socket {
     /// `None` if it was closed.
     descriptor: Option<OwnedFd>,
-    /// What the kernel reads while `is_sending`.
+    /// What the kernel reads while it sends.
     outgoing: Vec<u8>,
-    is_sending: bool,
+    sending: Sending,
     is_receiving: bool,
 }
+
+/// What the kernel has to send on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    /// The request that is the last of so many that were collected; nothing, if the kernel has got so many.
+    Queued(u64),
+    /// A request that is not answered yet.
+    Waiting,
+}
+
+/// How often in a row the kernel did not take requests.
+#[derive(Debug)]
+struct Refusals(u32);
 
 impl Ring {
     /// A ring of these sockets, with so many buffers to receive into; there are powers of two, of at most 4096.
@@ -156,7 +181,9 @@ impl Ring {
             sockets: sockets.into_iter().map(Socket::new).collect(),
             alarm: Box::default(),
             unanswered: 0,
-            queued: Vec::with_capacity(REQUESTS as usize),
+            collected: 0,
+            handed_over: 0,
+            refusals: Refusals(0),
             _thread: PhantomData,
         })
     }
@@ -167,15 +194,16 @@ impl Ring {
     }
 
     /// Whether the kernel has, or is going to get, a request to send on a socket.
+    #[inline]
     pub fn is_sending(&self, socket: usize) -> bool {
-        self.sockets[socket].is_sending
+        self.sockets[socket].is_sending(self.handed_over)
     }
 
     /// What a socket sends; `None` while the kernel has it.
     #[inline]
     pub fn outgoing(&mut self, socket: usize) -> Option<&mut Vec<u8>> {
         let socket = &mut self.sockets[socket];
-        (!socket.is_sending).then_some(&mut socket.outgoing)
+        (!socket.is_sending(self.handed_over)).then_some(&mut socket.outgoing)
     }
 
     /// Sends some of [`Ring::outgoing`], with the next [`Ring::submit`] or [`Ring::enter`]; at the end of the range is the
@@ -186,17 +214,17 @@ impl Ring {
     ///
     /// # Errors
     ///
-    /// The kernel does not take requests.
+    /// The kernel does not take requests, or not so many bytes: more than [`MAX_SEND`].
     ///
     /// # Panics
     ///
-    /// The kernel has what is outgoing already, or the range is not in it, or has 2^32 bytes or more.
+    /// The kernel has what is outgoing already, or the range is not in it.
     #[inline]
     pub fn send(&mut self, socket: usize, range: Range<usize>) -> io::Result<()> {
         // Sends everything (MSG_WAITALL), or fails (MSG_DONTWAIT); and succeeds silently.
         let flags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
         let entry = self
-            .to_send(socket, range)
+            .to_send(socket, range)?
             .flags(flags.bits() as i32 | MSG_WAITALL)
             .build()
             .flags(squeue::Flags::SKIP_SUCCESS)
@@ -205,8 +233,7 @@ impl Ring {
         // MSG_DONTWAIT it does nothing later. Until then it stays where it is and as it is: it is on the heap, `outgoing`
         // does not lend it while `is_sending`, and `Ring::drop` does not hand over what it frees.
         unsafe { self.push(&entry) }?;
-        self.sockets[socket].is_sending = true;
-        self.queued.push(socket);
+        self.sockets[socket].sending = Sending::Queued(self.collected);
         Ok(())
     }
 
@@ -221,28 +248,35 @@ impl Ring {
     /// As [`Ring::send`].
     pub fn send_waiting(&mut self, socket: usize, range: Range<usize>) -> io::Result<()> {
         let entry = self
-            .to_send(socket, range)
+            .to_send(socket, range)?
             .flags(SendFlags::NOSIGNAL.bits() as i32)
             .build()
             .user_data(user_data(socket, tag::WAITING_SEND));
         // SAFETY: the kernel reads what is outgoing until it answers. Until then it stays where it is and as it is: it is
         // on the heap, `outgoing` does not lend it while `is_sending`, and `Ring::drop` forgets it if it must.
         unsafe { self.push(&entry) }?;
-        self.sockets[socket].is_sending = true;
+        self.sockets[socket].sending = Sending::Waiting;
         self.unanswered += 1;
         Ok(())
     }
 
     #[inline]
-    fn to_send(&self, socket: usize, range: Range<usize>) -> opcode::Send {
+    fn to_send(&self, socket: usize, range: Range<usize>) -> io::Result<opcode::Send> {
         let sender = &self.sockets[socket];
         assert!(
-            !sender.is_sending,
+            !sender.is_sending(self.handed_over),
             "the kernel has what is outgoing already"
         );
         let bytes = &sender.outgoing[range];
-        let length = u32::try_from(bytes.len()).expect("fewer than 2^32 bytes");
-        opcode::Send::new(Fixed(socket as u32), bytes.as_ptr(), length)
+        if bytes.len() > MAX_SEND {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let socket = Fixed(socket as u32);
+        Ok(opcode::Send::new(
+            socket,
+            bytes.as_ptr(),
+            bytes.len() as u32,
+        ))
     }
 
     /// Receives on a socket from now on until [`Completion::Received`] says that this was the last. Does nothing if it does
@@ -297,7 +331,7 @@ impl Ring {
         drop(descriptor);
         let submitter = self.uring.submitter();
         submitter.register_files_update(socket as u32, &[-1])?;
-        if self.sockets[socket].is_sending {
+        if self.is_sending(socket) {
             self.cancel(CancelBuilder::user_data(user_data(
                 socket,
                 tag::WAITING_SEND,
@@ -329,8 +363,8 @@ impl Ring {
 
     /// Whether something was collected and is not handed over yet.
     #[inline]
-    pub fn has_requests(&mut self) -> bool {
-        !self.uring.submission().is_empty()
+    pub fn has_requests(&self) -> bool {
+        self.handed_over != self.collected
     }
 
     /// Whether there is a completion already.
@@ -347,7 +381,7 @@ impl Ring {
     #[inline]
     pub fn submit(&mut self) -> io::Result<()> {
         // It may lack the memory for some at times.
-        while !self.uring.submission().is_empty() {
+        while self.has_requests() {
             self.call(0, EnterFlags::empty(), None)?;
         }
         Ok(())
@@ -386,7 +420,7 @@ impl Ring {
             match tag {
                 tag::SEND | tag::WAITING_SEND => {
                     if tag == tag::WAITING_SEND {
-                        self.sockets[place].is_sending = false;
+                        self.sockets[place].sending = Sending::Queued(0);
                     }
                     return Some(Completion::Sent {
                         socket: place,
@@ -460,6 +494,7 @@ impl Ring {
             unsafe { self.uring.submission().push(entry) }
                 .map_err(|_| io::Error::from(Errno::AGAIN))?;
         }
+        self.collected += 1;
         Ok(())
     }
 
@@ -475,17 +510,23 @@ impl Ring {
         // SAFETY: the queue has so many requests, each of which was collected by `push`; and the arguments, which are what
         // `EXT_ARG` says, refer to what is there during the call.
         let called = unsafe { submitter.enter(submit, complete, flags.bits(), arguments) };
-        if self.uring.submission().is_empty() {
-            for socket in self.queued.drain(..) {
-                self.sockets[socket].is_sending = false;
-            }
+        let taken = match called {
+            Ok(taken) => Some(taken as u32),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::TIME | Errno::INTR) if submit == 0 => Some(0),
+                Some(Errno::TIME | Errno::INTR | Errno::AGAIN | Errno::BUSY) => None,
+                _ => return Err(error),
+            },
+        };
+        if taken == Some(submit) {
+            self.handed_over = self.collected;
+            self.refusals = Refusals(0);
+            return Ok(());
         }
-        match called.map_err(|error| Errno::from_io_error(&error)) {
-            // What the kernel has no memory for just now, it gets with the next call.
-            Ok(_) | Err(Some(Errno::TIME | Errno::INTR | Errno::AGAIN | Errno::BUSY)) => Ok(()),
-            Err(Some(error)) => Err(error.into()),
-            Err(None) => Err(io::ErrorKind::Other.into()),
-        }
+        // What the kernel has no memory for just now, it gets with the next call.
+        self.refusals.add()?;
+        thread::sleep(PAUSE);
+        Ok(())
     }
 
     /// Cancels all requests; returns whether the kernel has answered them.
@@ -516,9 +557,37 @@ impl Socket {
         Self {
             descriptor: Some(descriptor),
             outgoing: Vec::new(),
-            is_sending: false,
+            sending: Sending::Queued(0),
             is_receiving: false,
         }
+    }
+
+    /// Whether the kernel has a request to send, or is going to get it, when it has got so many requests of the ring.
+    #[inline]
+    fn is_sending(&self, handed_over: u64) -> bool {
+        match self.sending {
+            Sending::Queued(last) => last > handed_over,
+            Sending::Waiting => true,
+        }
+    }
+}
+
+impl Refusals {
+    /// One more.
+    ///
+    /// # Errors
+    ///
+    /// It was to be the last.
+    #[cold]
+    fn add(&mut self) -> io::Result<()> {
+        self.0 += 1;
+        if self.0 > REFUSALS {
+            return Err(io::Error::new(
+                io::ErrorKind::OutOfMemory,
+                "the kernel has no memory for io_uring's requests",
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -563,5 +632,15 @@ mod tests {
         }
         let other = explained(Errno::NOMEM.into());
         assert_eq!(Errno::from_io_error(&other), Some(Errno::NOMEM));
+    }
+
+    #[test]
+    fn the_kernel_is_not_asked_for_ever() {
+        let mut refusals = Refusals(0);
+        for _ in 0..REFUSALS {
+            refusals.add().unwrap();
+        }
+        let error = refusals.add().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
     }
 }

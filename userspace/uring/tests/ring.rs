@@ -9,7 +9,7 @@ use std::{
 };
 
 use rustix::io::Errno;
-use uring::{Arrival, Completion, Ring, Wait};
+use uring::{Arrival, Completion, Ring, Wait, MAX_SEND};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -254,4 +254,19 @@ fn what_the_kernel_has_is_not_sent_again() {
     ring.outgoing(0).unwrap().extend(b"once");
     ring.send(0, 0..4).unwrap();
     let _ = ring.send(0, 0..4);
+}
+
+#[test]
+fn more_than_the_kernel_sends_at_once_is_an_error() {
+    let Some((mut ring, _peers)) = ring(1, 1) else {
+        return;
+    };
+    // Only what is written to takes memory.
+    *ring.outgoing(0).unwrap() = vec![0; MAX_SEND + 1];
+    let all = 0..MAX_SEND + 1;
+    let refused = ring.send(0, all.clone()).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    let refused = ring.send_waiting(0, all).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
+    assert!(!ring.has_requests() && !ring.is_sending(0));
 }
