@@ -32,6 +32,9 @@ const MAX_BATCH: usize = 1024;
 /// How many datagrams a call takes at most.
 const MAX_DATAGRAM_BATCH: usize = crate::engine::MAX_DATAGRAMS;
 
+/// How many bytes one call sends at most, unless it is one request.
+const MAX_CALL_BYTES: usize = 64 << 20;
+
 /// How long the intervals of the latencies over time are at first.
 const INTERVAL_NS: Nanos = 100_000_000;
 
@@ -175,6 +178,22 @@ impl LoadOptions {
                 .seed
                 .unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         })
+    }
+
+    /// Makes sure that what one call sends is not too much, if each request has so many bytes.
+    ///
+    /// # Errors
+    ///
+    /// It is; what is returned says so, as a complaint about the command line.
+    pub fn check_batch(&self, request_bytes: usize) -> Result<(), String> {
+        let most = (MAX_CALL_BYTES / request_bytes.max(1)).max(1);
+        if self.batch <= most {
+            return Ok(());
+        }
+        Err(format!(
+            "invalid value '{}' for '--batch <N>' with requests of {request_bytes} bytes: not in 1 to {most}",
+            self.batch
+        ))
     }
 
     /// How the threads use this machine.
@@ -349,6 +368,16 @@ mod tests {
         assert_eq!(load("-u --batch 64").batch, 64);
         let complaint = options("-u --batch 65").load().unwrap_err();
         assert!(complaint.ends_with("not in 1 to 64"), "{complaint}");
+    }
+
+    #[test]
+    fn what_one_call_takes_depends_on_the_size_of_requests() {
+        let batch = options("--batch 256");
+        assert_eq!(batch.check_batch(256 << 10), Ok(()));
+        let complaint = batch.check_batch((256 << 10) + 1).unwrap_err();
+        assert!(complaint.ends_with("not in 1 to 255"), "{complaint}");
+        assert_eq!(options("").check_batch(usize::MAX), Ok(()));
+        assert_eq!(options("--batch 1024").check_batch(0), Ok(()));
     }
 
     #[test]

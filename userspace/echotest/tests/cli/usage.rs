@@ -83,6 +83,10 @@ fn a_wrong_command_line_is_status_2_and_measures_nothing() {
             "'65' for '--batch <N>' with '--udp': not in 1 to 64",
         ),
         (
+            format!("-l 16m -a 256 --batch 256 {address}"),
+            "'256' for '--batch <N>' with requests of 16777216 bytes: not in 1 to 4",
+        ),
+        (
             format!("--cpus 1-0 {address}"),
             "'1-0' for '--cpus <LIST>': not a list",
         ),
