@@ -470,7 +470,8 @@ impl Uring {
                         self.is_ticking = true;
                     }
                     self.ring.enter(uring::Wait::Forever)?;
-                    false
+                    // Whatever ended the wait, such as a signal: whoever waits may want to know of it.
+                    true
                 }
                 Wait::Until(_) | Wait::Tick => {
                     let now = clock::now();
@@ -486,10 +487,8 @@ impl Uring {
             };
             self.entered = clock::now();
             self.delivered = 0;
-            let was_ticking = self.is_ticking;
             let found = self.next_found();
-            let has_ticked = wait == Wait::Tick && was_ticking && !self.is_ticking;
-            if found.is_some() || is_over || has_ticked {
+            if found.is_some() || is_over {
                 return Ok(found);
             }
         }

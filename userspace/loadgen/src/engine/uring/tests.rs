@@ -112,3 +112,15 @@ fn a_request_does_not_wait_for_all_that_has_come() {
     }
     assert!((1..COUNT - 1).contains(&meanwhile), "{meanwhile}");
 }
+
+#[test]
+fn a_wait_ends_with_whatever_happens() {
+    let Some((mut engine, servers)) = streams(1) else {
+        return;
+    };
+    let large = vec![0; 16 << 20];
+    assert_eq!(engine.send(0, &mut requests(&[&large])), Sent::All);
+    // The socket did not take everything, and more may follow when the server reads, which it does not.
+    assert!(matches!(engine.poll(Wait::Tick).unwrap(), Event::Idle { .. }));
+    assert!(got(&servers[0]).is_some());
+}
