@@ -424,6 +424,10 @@ impl Uring {
         if let Err(error) = self.ring.close(place) {
             self.broken.get_or_insert(error);
         }
+        // That was a call, and something may have come on other connections.
+        if self.ring.has_completions() {
+            self.entered = clock::now();
+        }
     }
 
     /// The next that is to be delivered, of what is there already.

@@ -3,7 +3,7 @@
 //! What only this engine does: requests of several connections wait for one call.
 
 use std::{
-    io::{ErrorKind, Read},
+    io::{ErrorKind, Read, Write},
     os::unix::net::{UnixDatagram, UnixStream},
 };
 
@@ -123,4 +123,19 @@ fn a_wait_ends_with_whatever_happens() {
     // The socket did not take everything, and more may follow when the server reads, which it does not.
     assert!(matches!(engine.poll(Wait::Tick).unwrap(), Event::Idle { .. }));
     assert!(got(&servers[0]).is_some());
+}
+
+#[test]
+fn what_comes_while_another_connection_is_closed_has_its_time() {
+    let Some((mut engine, mut servers)) = streams(2) else {
+        return;
+    };
+    assert!(matches!(engine.poll(Wait::No).unwrap(), Event::Idle { .. }));
+    let before = engine.now();
+    servers[1].write_all(b"reply").unwrap();
+    engine.abandon(0);
+    let Event::Received { connection: 1, at, .. } = engine.poll(Wait::No).unwrap() else {
+        panic!("it has come");
+    };
+    assert!(at >= before);
 }
