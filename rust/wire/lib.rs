@@ -15,7 +15,8 @@
 //! arithmetic that can overflow and no `unwrap`. Clippy refuses those, and the test `no_panics` looks for what is left of
 //! them in the machine code. All that is not as it should be is an error that says what is wrong.
 
-#![no_std]
+// Kbuild says so itself, for all modules.
+#![cfg_attr(not(MODULE), no_std)]
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),
