@@ -88,7 +88,7 @@ pub fn man_page(command: &Command, manual: &Manual) -> String {
 const APOSTROPHE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
 const HOW_IT_MEASURES: &[&str] = &[
-    "Every reply is verified in full, in every mode, and accounted for: what was scheduled is what was sent and what was \
+    "Every reply is verified, in every mode, and accounted for: what was scheduled is what was sent and what was \
      skipped, and what was sent is what was answered, what came late and what was lost. A line below the figures shows that \
      this adds up.",
     "Closed loop, which is what there is without --rate: a request is sent when a reply has made room for it. A server that \

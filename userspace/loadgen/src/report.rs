@@ -55,8 +55,8 @@ pub struct Subject {
     pub polls: bool,
     /// How many bytes of the protocol a request has.
     pub request_bytes: u64,
-    /// How many bytes of the protocol a reply has.
-    pub reply_bytes: u64,
+    /// How many bytes of the protocol a usual reply has, if that is known.
+    pub reply_bytes: Option<u64>,
 }
 
 impl Subject {
@@ -91,9 +91,9 @@ impl Subject {
         }
     }
 
-    /// How many bytes a request and its reply have in the direction that has more of them.
+    /// How many bytes a request and its reply have in the direction that has more of them, of those that are known.
     fn bytes_one_way(&self) -> u64 {
-        self.request_bytes.max(self.reply_bytes)
+        self.request_bytes.max(self.reply_bytes.unwrap_or_default())
     }
 }
 
@@ -151,7 +151,7 @@ pub(crate) mod tests {
             searches: false,
             polls: false,
             request_bytes: 44,
-            reply_bytes: 28,
+            reply_bytes: Some(28),
         }
     }
 

@@ -2,7 +2,7 @@
 
 //! Load generator for ONC RPC and NFS servers, after ksf's tool of the same name.
 //!
-//! Every reply is checked in full, in whatever order and fragments it comes.
+//! Every reply is checked, in whatever order and fragments it comes: all but the results of what is not NULL.
 
 mod connection;
 mod credential;

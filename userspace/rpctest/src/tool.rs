@@ -17,6 +17,8 @@ use loadgen::{
 use wire::{
     portmap,
     program::{self, NFS, PORTMAP},
+    record::MARK_BYTES,
+    rpc::{AcceptStatus, Reply},
 };
 
 use crate::{
@@ -32,9 +34,6 @@ use crate::{
 const MAX_FRAGMENTS: u64 = 1024;
 
 const NFS_PORT: u16 = 2049;
-
-/// The bytes before each fragment of a stream.
-const RECORD_MARK: usize = 4;
 
 /// The options that only rpctest has.
 #[derive(Debug, clap::Args)]
@@ -140,12 +139,12 @@ impl Tool for RpcTool {
         "Measures an ONC RPC or NFS server over TCP or UDP, and checks every reply.
 
 Calls one procedure again and again, NFSv3's NULL unless another is asked for. Of every reply it checks that its xid is
-that of a request which has no reply yet, that the call was accepted and successful, the verifier, and that nothing \
-follows the results.";
+that of a request which has no reply yet, that the call was accepted and successful, and the verifier. NULL has no \
+results; those of other procedures are counted, up to 16 MiB, and not looked into.";
     const NOTES: &'static str = "\
 The default port is 2049 for nfs and 111 for rpcbind; for all else, the server's rpcbind is asked.
 
-Mbit/s is that of the calls, with their record marks.";
+Mbit/s is that of the calls, with their record marks. That of --ksf counts the replies too, if the procedure is NULL.";
     const REQUESTS: &'static str = "RPCs";
     const MANUAL: Manual = Manual {
         description: &[
@@ -154,7 +153,8 @@ Mbit/s is that of the calls, with their record marks.";
              user space, rpcbind. NFSv3's NULL is what it calls unless another program, version or procedure without \
              arguments is asked for.",
             "Of every reply it checks that its xid is that of a call which has no reply yet, that the call was accepted and \
-             successful, the verifier, and that nothing follows the results.",
+             successful, and the verifier. NULL has no results: nothing may follow. The results of other procedures are \
+             counted, up to 16 MiB and in whole units of four bytes, and not looked into.",
         ],
         examples: &[
             Example {
@@ -199,13 +199,14 @@ Mbit/s is that of the calls, with their record marks.";
         self.request(transport).map_or(0, |request| request.len())
     }
 
-    fn reply_bytes(&self, transport: Transport) -> usize {
-        /// xid, type, status, an empty verifier and the status of the call; no results.
-        const REPLY: usize = 24;
-        match transport {
-            Transport::Stream => RECORD_MARK + REPLY,
-            Transport::Datagrams => REPLY,
-        }
+    /// NULL has no results. How many bytes those of other procedures have, only the server knows.
+    fn reply_bytes(&self, transport: Transport) -> Option<usize> {
+        let message = Reply::accepted(0, AcceptStatus::Success).encoded_len();
+        let mark = match transport {
+            Transport::Stream => MARK_BYTES,
+            Transport::Datagrams => 0,
+        };
+        self.called().is_null().then_some(mark + message)
     }
 
     fn ksf_columns(&self) -> KsfColumns {

@@ -103,6 +103,7 @@ impl<T: Tool> Measurement<'_, T> {
             Some(subject) => format!("{subject} over {transport}"),
             None => transport.to_owned(),
         };
+        let reply_bytes = self.tool.reply_bytes(load.transport);
         let subject = Subject {
             tool: T::NAME,
             what: what.clone(),
@@ -111,7 +112,7 @@ impl<T: Tool> Measurement<'_, T> {
             searches: matches!(self.plan, Plan::Search(_)),
             polls: machine.busy_poll,
             request_bytes: self.tool.request_bytes(load.transport) as u64,
-            reply_bytes: self.tool.reply_bytes(load.transport) as u64,
+            reply_bytes: reply_bytes.map(|bytes| bytes as u64),
         };
         let names: Vec<_> = targets.iter().map(ToString::to_string).collect();
         let style = Style {
@@ -145,7 +146,7 @@ impl<T: Tool> Measurement<'_, T> {
             targets: names,
             what,
             request_bytes: self.tool.request_bytes(load.transport) as u64,
-            reply_bytes: self.tool.reply_bytes(load.transport) as u64,
+            reply_bytes: reply_bytes.map(|bytes| bytes as u64),
             load,
             client: machine,
             plan: self.plan,

@@ -40,9 +40,9 @@ pub trait Tool: Args + 'static {
     /// The bytes of a request over this transport.
     fn request_bytes(&self, transport: Transport) -> usize;
 
-    /// The bytes of a usual reply over this transport.
-    fn reply_bytes(&self, transport: Transport) -> usize {
-        self.request_bytes(transport)
+    /// The bytes of a usual reply over this transport, if that is known before one comes.
+    fn reply_bytes(&self, transport: Transport) -> Option<usize> {
+        Some(self.request_bytes(transport))
     }
 
     /// Which columns `--ksf` prints.

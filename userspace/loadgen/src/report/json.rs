@@ -43,8 +43,8 @@ pub struct Document {
     pub what: String,
     /// How many bytes of the protocol a request has.
     pub request_bytes: u64,
-    /// How many bytes of the protocol a usual reply has.
-    pub reply_bytes: u64,
+    /// How many bytes of the protocol a usual reply has; `null` if that is not known.
+    pub reply_bytes: Option<u64>,
     /// The load of each run; where the campaign chose a rate, the run has it. Of merged documents, all loads together.
     pub load: Load,
     /// How the client used its machine.
@@ -172,8 +172,8 @@ pub struct Question {
     pub what: String,
     /// How many bytes of the protocol a request has.
     pub request_bytes: u64,
-    /// How many bytes of the protocol a usual reply has.
-    pub reply_bytes: u64,
+    /// How many bytes of the protocol a usual reply has, if that is known.
+    pub reply_bytes: Option<u64>,
     /// The load of each run.
     pub load: Load,
     /// How the client uses its machine.

@@ -117,14 +117,20 @@ impl<'a> RpcTest<'a> {
     /// The line after a run that ended at `date`, in seconds since 1970: the figures of all runs so far.
     pub fn row(&self, date: u64, running: &Running) -> String {
         let rate = running.rate();
-        let bytes = (self.subject.request_bytes + self.subject.reply_bytes) as f64;
+        let bytes = self
+            .subject
+            .reply_bytes
+            .map(|bytes| (self.subject.request_bytes + bytes) as f64);
         let mut line = format!(
             "{date:>10} {:>3} {:>4} {:>8} {:>6} {:>7}",
             self.subject.load.threads,
             self.subject.load.in_flight,
             cell(rate.map(|rate| format!("{:.0}", rate.mid))),
             cell(running.median_ns().map(microseconds)),
-            cell(rate.map(|rate| format!("{:.1}", rate.mid * bytes * 8e-6))),
+            cell(
+                rate.zip(bytes)
+                    .map(|(rate, bytes)| format!("{:.1}", rate.mid * bytes * 8e-6))
+            ),
         );
         let latencies = running.latencies();
         let exact = |latency: std::time::Duration| latency.as_nanos() as f64;

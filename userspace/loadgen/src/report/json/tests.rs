@@ -75,7 +75,7 @@ pub(in crate::report) fn question(plan: Plan) -> Question {
         targets: vec!["server".to_owned(); plan.targets()],
         what: "TCP".to_owned(),
         request_bytes: 32,
-        reply_bytes: 32,
+        reply_bytes: Some(32),
         load: Load {
             transport: Transport::Stream,
             threads: 2,
