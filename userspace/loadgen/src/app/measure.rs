@@ -51,7 +51,9 @@ impl<T: Tool> Measurement<'_, T> {
     pub(super) fn measure(mut self) -> Result<(), Problem> {
         let load = self.load().map_err(Problem::Usage)?;
         let request_bytes = self.tool.request_bytes(load.transport);
-        self.load.check_batch(request_bytes).map_err(Problem::Usage)?;
+        self.load
+            .check_batch(request_bytes)
+            .map_err(Problem::Usage)?;
         let protocol = self.tool.protocol(load.transport, load.seed);
         let protocol = protocol.map_err(Problem::Usage)?;
         Ok(self.conduct(load, &protocol)?)

@@ -5,11 +5,7 @@
 mod exchange;
 mod message;
 
-use std::{
-    net::SocketAddr,
-    num::NonZeroU16,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, num::NonZeroU16, time::Instant};
 
 use anyhow::{anyhow, bail, Context};
 use loadgen::{load::Transport, socket::SocketOptions};

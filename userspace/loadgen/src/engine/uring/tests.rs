@@ -121,7 +121,10 @@ fn a_wait_ends_with_whatever_happens() {
     let large = vec![0; 16 << 20];
     assert_eq!(engine.send(0, &mut requests(&[&large])), Sent::All);
     // The socket did not take everything, and more may follow when the server reads, which it does not.
-    assert!(matches!(engine.poll(Wait::Tick).unwrap(), Event::Idle { .. }));
+    assert!(matches!(
+        engine.poll(Wait::Tick).unwrap(),
+        Event::Idle { .. }
+    ));
     assert!(got(&servers[0]).is_some());
 }
 
@@ -134,7 +137,10 @@ fn what_comes_while_another_connection_is_closed_has_its_time() {
     let before = engine.now();
     servers[1].write_all(b"reply").unwrap();
     engine.abandon(0);
-    let Event::Received { connection: 1, at, .. } = engine.poll(Wait::No).unwrap() else {
+    let Event::Received {
+        connection: 1, at, ..
+    } = engine.poll(Wait::No).unwrap()
+    else {
         panic!("it has come");
     };
     assert!(at >= before);
