@@ -117,6 +117,7 @@ mod tests {
         io::{Read, Write},
         net::TcpListener,
         thread,
+        time::Duration,
     };
 
     const MOUNT: Question = Question {
