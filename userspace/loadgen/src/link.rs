@@ -74,6 +74,10 @@ pub(crate) struct Link<C> {
     pub(crate) left: u64,
     /// What the engine was told to receive with one call at most.
     limit: usize,
+    /// How many requests the system has not begun to take, and how many it has not taken whole; 0 while the socket is
+    /// ready.
+    unsent: usize,
+    unfinished: usize,
     /// The number of the first request after the warm-up, once it was sent.
     pub(crate) first_measured: u64,
     /// Since when nothing has come or could be sent, although replies were waited for.
@@ -144,6 +148,8 @@ impl<C: Connection> Link<C> {
                 Extent::Duration(_) => u64::MAX,
             },
             limit: usize::MAX,
+            unsent: 0,
+            unfinished: 0,
             first_measured: u64::MAX,
             quiet_since: 0,
             lost_meanwhile: 0,
@@ -179,8 +185,8 @@ impl<C: Connection> Link<C> {
         };
         match sent {
             Sent::All => {}
-            Sent::Partly => self.socket = Socket::Full,
-            Sent::Failed => self.socket = Socket::Failing,
+            Sent::Partly => self.set_socket(place, Socket::Full, engine),
+            Sent::Failed => self.set_socket(place, Socket::Failing, engine),
         }
         // If nothing was waited for until now, that begins.
         if self.outstanding.waiting() == 0 && self.lost_meanwhile == 0 {
@@ -215,6 +221,16 @@ impl<C: Connection> Link<C> {
         }
     }
 
+    /// The engine has said something else of the socket.
+    #[cold]
+    pub(crate) fn set_socket<E: Engine>(&mut self, place: usize, socket: Socket, engine: &E) {
+        self.socket = socket;
+        (self.unsent, self.unfinished) = match socket {
+            Socket::Ready => (0, 0),
+            _ => (engine.unsent(place), engine.unfinished(place)),
+        };
+    }
+
     /// Something has happened.
     #[inline]
     pub(crate) fn note_progress(&mut self, now: Nanos) {
@@ -231,7 +247,7 @@ impl<C: Connection> Link<C> {
         limits: &Limits,
         recorder: &mut Recorder,
     ) -> Result<(), Option<u64>> {
-        if limits.transport != Transport::Stream {
+        if limits.transport != Transport::Stream || self.socket != Socket::Ready {
             return Err(None);
         }
         let sent = self.outstanding.next();
@@ -273,11 +289,13 @@ impl<C: Connection> Link<C> {
         if let Some(number) = usual {
             return self.settle_in_stream(number, arrival, recorder);
         }
+        // A reply may begin as soon as its request has, but must not end before.
+        let begun = self.outstanding.next() - self.unsent as u64;
         let mut rest = arrival.bytes;
         while !rest.is_empty() {
             let progress = self
                 .protocol
-                .stream(rest, self.outstanding.next())
+                .stream(rest, begun)
                 .map_err(Broken::mismatch)?;
             debug_assert!(progress.consumed != 0 && progress.consumed <= rest.len());
             rest = rest.get(progress.consumed.max(1)..).unwrap_or_default();
@@ -295,6 +313,9 @@ impl<C: Connection> Link<C> {
         arrival: Arrival<'_>,
         recorder: &mut Recorder,
     ) -> Result<(), Broken> {
+        if self.unfinished != 0 && number >= self.outstanding.next() - self.unfinished as u64 {
+            return Err(too_early(number));
+        }
         match self.settle(number, arrival, recorder)? {
             Reply::Answer { .. } => Ok(()),
             _ => Err(second_reply(number)),
@@ -310,7 +331,7 @@ impl<C: Connection> Link<C> {
         // What comes too late is late, however rarely anybody looks.
         self.give_up(arrival.at, limits, recorder);
         self.note_progress(arrival.at);
-        let sent = self.outstanding.next();
+        let sent = self.outstanding.next() - self.unsent as u64;
         let number = self
             .protocol
             .datagram(arrival.bytes, sent)
@@ -403,9 +424,10 @@ impl<C: Connection> Link<C> {
                 }
             }
             Transport::Stream => {
-                let Some(sent) = self.outstanding.oldest_sent() else {
+                let waits_since = self.outstanding.oldest_sent();
+                if waits_since.is_none() && self.due.is_empty() {
                     return Ok(());
-                };
+                }
                 if quiet >= timeout {
                     return Err(Broken::no_progress(timeout));
                 }
@@ -419,7 +441,8 @@ impl<C: Connection> Link<C> {
                         ),
                     });
                 }
-                if self.outstanding.is_overtaken() && now.saturating_sub(sent) >= timeout {
+                let waits_since = waits_since.filter(|_| self.outstanding.is_overtaken());
+                if waits_since.is_some_and(|since| now.saturating_sub(since) >= timeout) {
                     return Err(Broken {
                         kind: FailureKind::Unanswered,
                         message: format!(
@@ -459,6 +482,14 @@ impl<C: Connection> Link<C> {
             second_reply,
         )
     }
+}
+
+#[cold]
+fn too_early(number: u64) -> Broken {
+    Broken::mismatch(format_args!(
+        "a reply to request {} before it was sent whole",
+        number + 1
+    ))
 }
 
 #[cold]

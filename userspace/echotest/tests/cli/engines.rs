@@ -2,11 +2,14 @@
 
 //! What `--engine io_uring` changes: nothing that can be seen here.
 
-use std::io::Write;
+use std::{
+    io::{Read, Write},
+    sync::Mutex,
+};
 
 use crate::{
     datagrams, echotest,
-    server::{echo_messages, read_message, reset, Server},
+    server::{echo, echo_messages, read_message, reset, Server},
     Run,
 };
 
@@ -76,5 +79,31 @@ fn failures_are_told_as_by_the_other_engine() {
             assert_eq!(run.err, plain.err);
             assert_eq!((run.status, plain.status), (Some(1), Some(1)));
         }
+    }
+}
+
+#[test]
+fn a_reply_before_its_request_is_wrong() {
+    // More than the sockets hold. The server knows what it will be from an earlier run.
+    let message = Mutex::new(Vec::new());
+    let server = Server::new(move |mut stream, number| {
+        if number == 0 {
+            return echo(stream, |piece, _| {
+                message.lock().unwrap().extend(piece.iter())
+            });
+        }
+        stream.read_exact(&mut [0])?;
+        stream.write_all(&message.lock().unwrap())?;
+        std::mem::forget(stream);
+        Ok(())
+    });
+    let arguments = |count| format!("-l 16m -c {count} {}", server.address);
+    echotest(&arguments(1)).assert_good(&[("1", 1)]);
+    let by_calls = Some(echotest(&arguments(10)));
+    for run in by_calls.into_iter().chain(by_io_uring(&arguments(10))) {
+        run.assert_failed(
+            "run 1, connection 1 of 1: a reply to request 1 before it was sent whole \
+             (messages: 10 scheduled, 1 sent, 0 answered, 1 lost)",
+        );
     }
 }

@@ -68,6 +68,26 @@ impl Requests {
     }
 }
 
+/// How many of the requests that end at `ends`, of which `sent` bytes are gone, were not begun.
+fn not_begun(ends: &[usize], sent: usize) -> usize {
+    // A request begins where the one before it ends.
+    let starts = [0].iter().chain(ends).take(ends.len());
+    starts.filter(|&&start| start >= sent).count()
+}
+
+/// How many of them are not gone whole.
+fn not_finished(ends: &[usize], sent: usize) -> usize {
+    ends.iter().filter(|&&end| end > sent).count()
+}
+
+/// That a stream cannot be ended, because some of what was to be sent on it is still here.
+#[cold]
+fn not_sent(unfinished: usize) -> io::Error {
+    io::Error::other(format!(
+        "{unfinished} requests were not sent whole when the run was over"
+    ))
+}
+
 /// What became of the requests that an engine was handed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -107,13 +127,13 @@ pub enum Event<'a> {
         /// sent together.
         more: bool,
     },
-    /// Of what was left after [`Sent::Partly`], or of what turned out later not to fit, some has been sent.
+    /// Of what was left after [`Sent::Partly`] some has been sent; or something turned out later not to fit.
     Sent {
         /// The place of the connection.
         connection: usize,
         /// When that was noticed.
         at: Nanos,
-        /// Whether something is still left.
+        /// Whether something is still left: then the socket is full, as after [`Sent::Partly`].
         left: bool,
     },
     /// The server ended its side of the stream, and everything before that was delivered. The connection's last event.
@@ -193,6 +213,10 @@ pub trait Engine {
     /// last ones. It stays so after the connection's last event.
     fn unsent(&self, connection: usize) -> usize;
 
+    /// How many of the requests that were handed over on a connection the system has not taken whole: those that are
+    /// unsent, and possibly one that was begun.
+    fn unfinished(&self, connection: usize) -> usize;
+
     /// Says that one call shall receive at most so many bytes of a connection's stream, until something else is said.
     ///
     /// An engine that cannot limit a call may deliver more.
@@ -220,7 +244,7 @@ pub trait Engine {
     ///
     /// # Errors
     ///
-    /// The connection is broken.
+    /// The connection is broken, or the system has not taken all that was sent.
     fn end(&mut self, connection: usize) -> io::Result<()>;
 
     /// Gives a connection up: it has no further events. Others go on.

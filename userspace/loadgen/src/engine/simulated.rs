@@ -102,6 +102,8 @@ pub(crate) struct Knobs {
     pub(crate) piece: usize,
     /// Whether the server ends its stream when the client has.
     pub(crate) closes: bool,
+    /// When the server sends this number on the first connection, whatever came.
+    pub(crate) foretold: Option<(Nanos, u64)>,
 }
 
 impl Default for Knobs {
@@ -114,6 +116,7 @@ impl Default for Knobs {
             cost: 0,
             piece: usize::MAX,
             closes: true,
+            foretold: None,
         }
     }
 }
@@ -141,7 +144,7 @@ impl<S: FnMut(Arrival) -> Fate> Simulated<S> {
             limit: usize::MAX,
             ..Connection::default()
         };
-        Self {
+        let mut engine = Self {
             now,
             knobs,
             script,
@@ -151,7 +154,11 @@ impl<S: FnMut(Arrival) -> Fate> Simulated<S> {
             sends: Rc::default(),
             delivered: Vec::new(),
             deliveries: 0,
+        };
+        if let Some((at, number)) = knobs.foretold {
+            engine.plan(at, 0, What::Bytes(number.to_be_bytes().to_vec()));
         }
+        engine
     }
 
     /// Whether something comes on a connection right after this, and as part of the same call.
@@ -229,6 +236,10 @@ impl<S: FnMut(Arrival) -> Fate> Engine for Simulated<S> {
 
     fn unsent(&self, connection: usize) -> usize {
         self.connections[connection].kept.len()
+    }
+
+    fn unfinished(&self, connection: usize) -> usize {
+        self.unsent(connection)
     }
 
     fn limit(&mut self, connection: usize, bytes: usize) {

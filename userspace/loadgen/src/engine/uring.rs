@@ -19,7 +19,9 @@ use rustix::{
 };
 use uring::{Arrival, Completion, Ring};
 
-use super::{mmsg::Batch, Engine, Event, Nanos, Requests, Sent, Wait};
+use super::{
+    mmsg::Batch, not_begun, not_finished, not_sent, Engine, Event, Nanos, Requests, Sent, Wait,
+};
 use crate::{
     clock,
     load::{Load, Transport},
@@ -320,10 +322,7 @@ impl Uring {
             return None;
         }
         let all = match (self.transport, result) {
-            (_, Err(error)) => {
-                self.not_sent(place, error);
-                return None;
-            }
+            (_, Err(error)) => return self.not_sent(place, error),
             (Transport::Stream, Ok(bytes)) => {
                 connection.sent += bytes as usize;
                 connection.ends.last().copied().unwrap_or(0)
@@ -333,28 +332,29 @@ impl Uring {
                 connection.ends.len()
             }
         };
-        let was_full = connection.sending == Sending::Full;
         if connection.sent < all {
             self.push(place, Sending::Full);
-        } else {
-            connection.sending = Sending::Nothing;
-            if !connection.next.is_empty() {
-                let mut next = mem::take(&mut connection.next);
-                self.start(place, &mut next);
-            }
+            return Some(Found::Sent { connection: place });
+        }
+        let was_full = connection.sending == Sending::Full;
+        connection.sending = Sending::Nothing;
+        if !connection.next.is_empty() {
+            let mut next = mem::take(&mut connection.next);
+            self.start(place, &mut next);
         }
         was_full.then_some(Found::Sent { connection: place })
     }
 
     /// A send has sent nothing.
     #[cold]
-    fn not_sent(&mut self, place: usize, error: io::Error) {
+    fn not_sent(&mut self, place: usize, error: io::Error) -> Option<Found> {
         if matches!(
             error.kind(),
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
         ) {
+            let was_full = self.connections[place].sending == Sending::Full;
             self.push(place, Sending::Full);
-            return;
+            return (!was_full).then_some(Found::Sent { connection: place });
         }
         let connection = &mut self.connections[place];
         connection.error = Some(error);
@@ -364,6 +364,21 @@ impl Uring {
         } else if let Err(error) = self.ring.stop_receiving(place) {
             self.broken.get_or_insert(error);
         }
+        None
+    }
+
+    /// How many of the requests of a connection are not gone. Of those of a stream that the ring has, `of_stream` tells by
+    /// where they end and by how many bytes are gone.
+    fn count(&self, place: usize, of_stream: impl FnOnce(&[usize], usize) -> usize) -> usize {
+        let connection = &self.connections[place];
+        let ends = &connection.ends;
+        let of_ring = match (connection.sending, self.transport) {
+            (Sending::Nothing, _) => 0,
+            (Sending::Queued, _) if !self.ring.is_sending(place) => 0,
+            (_, Transport::Stream) => of_stream(ends, connection.sent),
+            (_, Transport::Datagrams) => ends.len() - connection.sent,
+        };
+        of_ring + connection.next.len()
     }
 
     /// The next of what is left in the sockets of failing connections, or why they fail.
@@ -551,20 +566,11 @@ impl Engine for Uring {
     }
 
     fn unsent(&self, place: usize) -> usize {
-        let connection = &self.connections[place];
-        let ends = &connection.ends;
-        let sent = connection.sent;
-        let of_ring = match (connection.sending, self.transport) {
-            (Sending::Nothing, _) => 0,
-            (Sending::Queued, _) if !self.ring.is_sending(place) => 0,
-            // A request begins where the one before it ends.
-            (_, Transport::Stream) => {
-                let starts = [0].iter().chain(ends).take(ends.len());
-                starts.filter(|&&start| start >= sent).count()
-            }
-            (_, Transport::Datagrams) => ends.len() - sent,
-        };
-        of_ring + connection.next.len()
+        self.count(place, not_begun)
+    }
+
+    fn unfinished(&self, place: usize) -> usize {
+        self.count(place, not_finished)
     }
 
     /// One request to receive goes on for as long as the connection does, and takes all that comes.
@@ -629,9 +635,10 @@ impl Engine for Uring {
     fn end(&mut self, place: usize) -> io::Result<()> {
         self.flush();
         match self.ring.socket(place) {
-            Some(socket) if self.transport == Transport::Stream => {
-                Ok(shutdown(socket, Shutdown::Write)?)
-            }
+            Some(socket) if self.transport == Transport::Stream => match self.unfinished(place) {
+                0 => Ok(shutdown(socket, Shutdown::Write)?),
+                unfinished => Err(not_sent(unfinished)),
+            },
             _ => Ok(()),
         }
     }

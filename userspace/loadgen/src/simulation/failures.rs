@@ -289,6 +289,31 @@ fn what_was_never_sent_is_skipped_and_not_lost() {
 }
 
 #[test]
+fn what_a_full_socket_keeps_cannot_be_answered() {
+    for pace in [Pace::Closed, open(1_000.0, Arrivals::Fixed)] {
+        for transport in [Stream, Datagrams] {
+            let mut load = load(transport);
+            load.pace = pace;
+            load.extent = Extent::Count(1);
+            let change = |knobs: &mut Knobs| {
+                knobs.blocked = (START, START + 90 * MS);
+                knobs.foretold = Some((START + 10 * MS, 0));
+            };
+            let result = simulate_with(&load, change, |_| Fate::lost()).result;
+            let (_, at, kind, _) = only_failure(&result);
+            assert_eq!((at, kind), (10 * MS, FailureKind::Mismatch));
+            let expected = Ledger {
+                scheduled: 1,
+                skipped: 1,
+                mismatched: 1,
+                ..Ledger::default()
+            };
+            assert_eq!(result.ledger, expected);
+        }
+    }
+}
+
+#[test]
 fn an_engine_that_fails_ends_the_run() {
     let mut load = load(Stream);
     load.connections = 2;

@@ -232,17 +232,20 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
     fn sent<P: Pacing>(&mut self, place: usize, at: Nanos, left: bool) {
         let link = &mut self.links[place];
         link.note_progress(at);
-        if !left {
-            link.socket = Socket::Ready;
-            P::go_on(self, place, at);
-        }
+        let socket = match link.socket {
+            Socket::Ready | Socket::Full if left => Socket::Full,
+            Socket::Full => Socket::Ready,
+            as_before => as_before,
+        };
+        link.set_socket(place, socket, &self.engine);
+        P::go_on(self, place, at);
     }
 
     /// The server ended its side of a stream.
     fn closed(&mut self, place: usize, at: Nanos) {
         let link = &mut self.links[place];
         let done = at >= self.until || link.left == 0 && link.due.is_empty();
-        if done && link.outstanding.waiting() == 0 {
+        if done && link.outstanding.waiting() == 0 && self.engine.unfinished(place) == 0 {
             link.socket = Socket::Gone;
             if let Err(broken) = link.check_end() {
                 self.recorder

@@ -20,7 +20,10 @@ use std::{
 use rustix::net::{recv, send, shutdown, sockopt, RecvFlags, SendFlags, Shutdown};
 
 use self::{connection::Connection, found::Found, kept::send_datagrams, ready::Ready};
-use super::{mmsg::Batch, Engine, Event, Nanos, Received, Requests, Sent, Wait};
+use super::{
+    mmsg::Batch, not_begun, not_finished, not_sent, Engine, Event, Nanos, Received, Requests, Sent,
+    Wait,
+};
 use crate::{
     clock,
     load::{Load, Transport},
@@ -129,17 +132,22 @@ impl Engine for Plain {
     }
 
     fn unsent(&self, place: usize) -> usize {
-        let connection = &self.connections[place];
-        let ends = &connection.kept.ends;
+        let Connection {
+            kept, kept_sent, ..
+        } = &self.connections[place];
         match self.transport {
-            // A request begins where the one before it ends.
-            Transport::Stream => {
-                let starts = [0].iter().chain(ends).take(ends.len());
-                starts
-                    .filter(|&&start| start >= connection.kept_sent)
-                    .count()
-            }
-            Transport::Datagrams => ends.len() - connection.kept_sent,
+            Transport::Stream => not_begun(&kept.ends, *kept_sent),
+            Transport::Datagrams => kept.len() - kept_sent,
+        }
+    }
+
+    fn unfinished(&self, place: usize) -> usize {
+        let Connection {
+            kept, kept_sent, ..
+        } = &self.connections[place];
+        match self.transport {
+            Transport::Stream => not_finished(&kept.ends, *kept_sent),
+            Transport::Datagrams => kept.len() - kept_sent,
         }
     }
 
@@ -180,9 +188,10 @@ impl Engine for Plain {
 
     fn end(&mut self, place: usize) -> io::Result<()> {
         match &self.connections[place].socket {
-            Some(socket) if self.transport == Transport::Stream => {
-                Ok(shutdown(socket, Shutdown::Write)?)
-            }
+            Some(socket) if self.transport == Transport::Stream => match self.unfinished(place) {
+                0 => Ok(shutdown(socket, Shutdown::Write)?),
+                unfinished => Err(not_sent(unfinished)),
+            },
             _ => Ok(()),
         }
     }
