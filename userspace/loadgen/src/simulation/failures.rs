@@ -81,6 +81,33 @@ fn an_end_in_the_midst_of_a_reply_is_told() {
 }
 
 #[test]
+fn an_end_of_the_stream_before_what_a_late_client_still_has_to_send_is_early() {
+    // 100 requests are due in 20 ms, and each takes a millisecond or more.
+    let load = Load {
+        pace: open(5_000.0, Arrivals::Fixed),
+        connections: 3,
+        extent: Extent::Duration(20 * MS),
+        ..load(Stream)
+    };
+    let change = |knobs: &mut Knobs| knobs.cost = MS;
+    let mut idle = 0;
+    for end in 30..40 {
+        let result = simulate_with(&load, change, |request| {
+            match (request.connection, request.number) {
+                (1, 0) => Fate::reply(US).and(end * MS, Action::Close),
+                _ => Fate::reply(US),
+            }
+        })
+        .result;
+        let (connection, at, kind, _) = only_failure(&result);
+        assert_eq!((connection, kind), (1, FailureKind::ClosedEarly));
+        assert!(at >= end * MS, "{at}");
+        idle += u64::from(result.ledger.lost == 0);
+    }
+    assert_ne!(idle, 0, "it always waited for a reply");
+}
+
+#[test]
 fn wrong_bytes_end_the_run_and_are_counted() {
     for transport in [Stream, Datagrams] {
         let wrong = Fate::lost().and(MS, Action::Send(vec![0xff; BYTES]));

@@ -11,6 +11,7 @@ use crate::{
     load::Transport,
     protocol::Connection,
     result::FailureKind,
+    schedule::Schedule,
 };
 
 /// What makes requests due. The exchange is compiled for each, so that one does not cost what only the other needs.
@@ -244,8 +245,11 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
     /// The server ended its side of a stream.
     fn closed(&mut self, place: usize, at: Nanos) {
         let link = &mut self.links[place];
-        let done = at >= self.until || link.left == 0 && link.due.is_empty();
-        if done && link.outstanding.waiting() == 0 && self.engine.unfinished(place) == 0 {
+        // A thread that is behind still has to send what was due before.
+        let next_due = link.schedule.as_ref().map_or(at, Schedule::next);
+        let is_sent = link.left == 0 || at >= self.until && next_due >= self.until;
+        let is_done = is_sent && link.due.is_empty() && link.outstanding.waiting() == 0;
+        if is_done && self.engine.unfinished(place) == 0 {
             link.socket = Socket::Gone;
             if let Err(broken) = link.check_end() {
                 self.recorder
