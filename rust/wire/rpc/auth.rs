@@ -296,6 +296,16 @@ impl AuthStat {
     pub const INVALIDRESP: Self = Self(6);
     /// Any other reason.
     pub const FAILED: Self = Self(7);
+    /// Kerberos has an error of its own.
+    pub const KERB_GENERIC: Self = Self(8);
+    /// The time of the credential is over.
+    pub const TIMEEXPIRE: Self = Self(9);
+    /// There is a problem with the file of tickets.
+    pub const TKT_FILE: Self = Self(10);
+    /// The authenticator cannot be decoded.
+    pub const DECODE: Self = Self(11);
+    /// The ticket has another network address.
+    pub const NET_ADDR: Self = Self(12);
     /// RPCSEC_GSS has no credentials for the user.
     pub const GSS_CREDPROBLEM: Self = Self(13);
     /// RPCSEC_GSS has a problem with its context.
@@ -312,6 +322,11 @@ impl fmt::Display for AuthStat {
             Self::TOOWEAK => "AUTH_TOOWEAK",
             Self::INVALIDRESP => "AUTH_INVALIDRESP",
             Self::FAILED => "AUTH_FAILED",
+            Self::KERB_GENERIC => "AUTH_KERB_GENERIC",
+            Self::TIMEEXPIRE => "AUTH_TIMEEXPIRE",
+            Self::TKT_FILE => "AUTH_TKT_FILE",
+            Self::DECODE => "AUTH_DECODE",
+            Self::NET_ADDR => "AUTH_NET_ADDR",
             Self::GSS_CREDPROBLEM => "RPCSEC_GSS_CREDPROBLEM",
             Self::GSS_CTXPROBLEM => "RPCSEC_GSS_CTXPROBLEM",
             Self(number) => return write!(f, "auth_stat {number}"),
@@ -437,6 +452,7 @@ mod tests {
         assert_eq!(Flavor::GSS.to_string(), "RPCSEC_GSS");
         assert_eq!(Flavor(390_003).to_string(), "flavor 390003");
         assert_eq!(AuthStat::BADVERF.to_string(), "AUTH_BADVERF");
+        assert_eq!(AuthStat(9).to_string(), "AUTH_TIMEEXPIRE");
         assert_eq!(AuthStat(99).to_string(), "auth_stat 99");
     }
 }
