@@ -45,15 +45,15 @@ impl Rpc {
     /// Calls, the first of which has the xid `first_xid`: one that a server cannot guess.
     pub(crate) fn new(request: Request, expected: Expected, first_xid: u32) -> Self {
         let head = Reply::MAX_BYTES as u32;
-        let bytes = if expected.procedure.is_null() {
-            head
+        let results = if expected.procedure.is_null() {
+            0
         } else {
-            head + MAX_RESULTS
+            MAX_RESULTS
         };
         let limits = Limits {
-            bytes,
-            // Nobody needs more of them than bytes of the longest header.
-            fragments: head,
+            bytes: head + results,
+            // Nobody needs more of them than bytes of the longest header, and old servers send results by 4000 bytes.
+            fragments: head + results / 1024,
         };
         Self(Arc::new(Calls {
             request,
@@ -342,6 +342,14 @@ mod tests {
             }
             assert_eq!(connection.head.capacity(), Reply::MAX_BYTES);
         }
+    }
+
+    #[test]
+    fn results_may_come_in_many_fragments() {
+        let (mut connection, replies) = exchange(1, 1);
+        let reply = [&replies[0][..], &[7; 4000 * 1000]].concat();
+        let answered = answered(&mut connection, &marked(&reply, 1000), 65_536, 1);
+        assert_eq!(answered, Ok(vec![0]));
     }
 
     #[test]
