@@ -214,7 +214,9 @@ impl Uring {
     #[inline]
     fn flush(&mut self) {
         self.delivered = 0;
-        self.collect(self.entered);
+        if self.ring.has_completions() {
+            self.collect(self.entered);
+        }
         if self.ring.has_requests() {
             if let Err(error) = self.ring.submit() {
                 self.broken.get_or_insert(error);
@@ -544,7 +546,7 @@ impl Engine for Uring {
         if self.connections[place].sending == Sending::Queued {
             if self.ring.is_sending(place) {
                 self.flush();
-            } else {
+            } else if self.ring.has_completions() {
                 // The kernel got it together with others, and would have said if it could not send it.
                 self.collect(self.entered);
             }
