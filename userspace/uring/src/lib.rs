@@ -409,7 +409,8 @@ impl Ring {
     }
 
     /// The next completion that is there already.
-    #[inline]
+    // The usual ones are taken apart by the caller: the compiler shall see both.
+    #[inline(always)]
     pub fn next_completion(&mut self) -> Option<Completion> {
         loop {
             let entry = self.uring.completion().next()?;
@@ -441,7 +442,7 @@ impl Ring {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn arrival(&mut self, entry: &cqueue::Entry) -> io::Result<Option<Arrival>> {
         let length = result_of(entry);
         let Some(buffer) = cqueue::buffer_select(entry.flags()) else {

@@ -229,7 +229,7 @@ impl Uring {
     }
 
     /// Does what all completions mean that are there.
-    #[inline]
+    #[inline(never)]
     fn collect(&mut self, at: Nanos) {
         while let Some(completion) = self.ring.next_completion() {
             if let Some(found) = self.understand(completion) {
@@ -239,7 +239,7 @@ impl Uring {
     }
 
     /// Does what a completion means; returns what is to be delivered.
-    #[inline]
+    #[inline(always)]
     fn understand(&mut self, completion: Completion) -> Option<Found> {
         match completion {
             Completion::Sent { socket, result } => self.sent(socket, result),
@@ -256,7 +256,7 @@ impl Uring {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn received(&mut self, place: usize, arrival: Option<Arrival>) -> Option<Found> {
         if !self.connections[place].is_open {
             if let Some(arrival) = arrival {
@@ -384,6 +384,7 @@ impl Uring {
     }
 
     /// The next of what is left in the sockets of failing connections, or why they fail.
+    #[cold]
     fn find_rest(&mut self) -> Option<Found> {
         while let Some(&place) = self.failing.front() {
             if let Some(socket) = self.ring.socket(place) {
@@ -448,7 +449,7 @@ impl Uring {
     }
 
     /// The next that is to be delivered, of what is there already.
-    #[inline]
+    #[inline(always)]
     fn next_found(&mut self) -> Option<(Found, Nanos)> {
         if let Some(found) = self.found.pop_front() {
             return Some(found);
@@ -461,26 +462,32 @@ impl Uring {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn find(&mut self, wait: Wait) -> io::Result<Option<(Found, Nanos)>> {
         let mut deadline = match wait {
             Wait::Until(deadline) => Some(deadline),
             Wait::No | Wait::Tick => None,
         };
+        let mut is_over = false;
         loop {
             if let Some(found) = self.next_found() {
                 return Ok(Some(found));
             }
-            if let Some(found) = self.find_rest() {
-                return Ok(Some((found, clock::now())));
+            if !self.failing.is_empty() {
+                if let Some(found) = self.find_rest() {
+                    return Ok(Some((found, clock::now())));
+                }
+            }
+            if is_over {
+                return Ok(None);
             }
             while let Some(place) = self.starved.pop() {
                 self.receive(place);
             }
-            if let Some(error) = self.broken.take() {
-                return Err(error);
+            if self.broken.is_some() {
+                return self.broken.take().map_or(Ok(None), Err);
             }
-            let is_over = match wait {
+            is_over = match wait {
                 Wait::No => {
                     self.ring.enter(uring::Wait::No)?;
                     true
@@ -508,10 +515,6 @@ impl Uring {
             };
             self.entered = clock::now();
             self.delivered = 0;
-            let found = self.next_found();
-            if found.is_some() || is_over {
-                return Ok(found);
-            }
         }
     }
 
