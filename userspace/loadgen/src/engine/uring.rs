@@ -206,7 +206,10 @@ impl Uring {
                 connection.sent = sent;
                 self.push(place, Sending::Full);
             }
-            Err(error) => self.not_sent(place, error),
+            Err(error) => {
+                // Who sends is told by what it returns.
+                self.not_sent(place, error);
+            }
         }
     }
 
