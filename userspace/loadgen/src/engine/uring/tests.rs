@@ -123,7 +123,7 @@ fn a_wait_ends_with_whatever_happens() {
     // The socket did not take everything, and more may follow when the server reads, which it does not.
     assert!(matches!(
         engine.poll(Wait::Tick).unwrap(),
-        Event::Idle { .. }
+        Event::Sent { left: true, .. }
     ));
     assert!(got(&servers[0]).is_some());
 }
