@@ -14,6 +14,9 @@
 //! kernel chooses; and registered sockets.
 
 mod buffers;
+mod completion;
+mod entering;
+mod socket;
 
 use std::{
     io,
@@ -21,14 +24,13 @@ use std::{
     mem,
     ops::Range,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
-    thread,
     time::Duration,
 };
 
 use io_uring::{
-    cqueue, opcode, squeue,
-    types::{CancelBuilder, Fixed, SubmitArgs, Timespec},
-    EnterFlags, IoUring,
+    opcode, squeue,
+    types::{CancelBuilder, Fixed, Timespec},
+    IoUring,
 };
 use rustix::{
     io::Errno,
@@ -36,6 +38,11 @@ use rustix::{
 };
 
 use buffers::{Buffers, GROUP};
+use completion::{tag, user_data};
+pub use completion::{Arrival, Completion};
+use entering::Refusals;
+pub use entering::Wait;
+use socket::{Sending, Socket};
 
 /// How many requests are collected at most before the kernel gets them. Entering it costs little beside so many, and the
 /// first of them does not wait long.
@@ -49,65 +56,6 @@ pub const MAX_SEND: usize = i32::MAX as usize & !0xffff;
 
 /// How many completions there is room for, without the kernel having to keep them elsewhere.
 const COMPLETIONS: u32 = 4096;
-
-/// How long the end of the ring waits for the kernel to answer what was cancelled, which it does at once.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long the kernel is asked again when it has no memory for requests: so often, after such a pause.
-const REFUSALS: u32 = 1000;
-const PAUSE: Duration = Duration::from_millis(1);
-
-/// What a completion answers: the low bits of what the kernel returns with it; the others are the place of the socket.
-mod tag {
-    /// A send that does not wait, and is answered only if it did not send everything.
-    pub(crate) const SEND: u64 = 0;
-    pub(crate) const WAITING_SEND: u64 = 1;
-    pub(crate) const RECEIVE: u64 = 2;
-    pub(crate) const CANCEL: u64 = 3;
-    pub(crate) const ALARM: u64 = 4;
-    pub(crate) const BITS: u32 = 3;
-}
-
-/// What the kernel says of a request.
-#[derive(Debug)]
-pub enum Completion {
-    /// [`Ring::send_waiting`], or a [`Ring::send`] that did not send everything.
-    Sent {
-        /// The place of the socket.
-        socket: usize,
-        /// How many bytes were sent, which may be fewer than there were if it is a stream.
-        result: io::Result<u32>,
-    },
-    /// [`Ring::receive`]: something has come.
-    Received {
-        /// The place of the socket.
-        socket: usize,
-        /// What has come: `None` is an empty datagram, or the end of the stream.
-        result: io::Result<Option<Arrival>>,
-        /// Whether the request is at its end. It always is after an error or with `None`, and may be at any time.
-        last: bool,
-    },
-    /// [`Ring::set_alarm`]: it is time.
-    Alarm,
-}
-
-/// Bytes that have come, in a buffer that is lent to the caller, who gives it back with [`Ring::give_back`].
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "there are only so many buffers"]
-pub struct Arrival {
-    buffer: u16,
-}
-
-/// How long [`Ring::enter`] waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Not at all.
-    No,
-    /// For a completion.
-    Forever,
-    /// For a completion, but no longer than this.
-    For(Duration),
-}
 
 /// Sockets of one thread, on which it sends and receives by io_uring.
 pub struct Ring {
@@ -128,29 +76,6 @@ pub struct Ring {
     /// Only the thread that made it may use it.
     _thread: PhantomData<*const ()>,
 }
-
-#[derive(Debug)]
-struct Socket {
-    /// `None` if it was closed.
-    descriptor: Option<OwnedFd>,
-    /// What the kernel reads while it sends.
-    outgoing: Vec<u8>,
-    sending: Sending,
-    is_receiving: bool,
-}
-
-/// What the kernel has to send on a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
-    /// The request that is the last of so many that were collected; nothing, if the kernel has got so many.
-    Queued(u64),
-    /// A request that is not answered yet.
-    Waiting,
-}
-
-/// How often in a row the kernel did not take requests.
-#[derive(Debug)]
-struct Refusals(u32);
 
 impl Ring {
     /// A ring of these sockets, with so many buffers to receive into; there are powers of two, of at most 4096.
@@ -183,7 +108,7 @@ impl Ring {
             unanswered: 0,
             collected: 0,
             handed_over: 0,
-            refusals: Refusals(0),
+            refusals: Refusals::default(),
             _thread: PhantomData,
         })
     }
@@ -361,104 +286,6 @@ impl Ring {
         Ok(())
     }
 
-    /// Whether something was collected and is not handed over yet.
-    #[inline]
-    pub fn has_requests(&self) -> bool {
-        self.handed_over != self.collected
-    }
-
-    /// Whether there is a completion already.
-    #[inline]
-    pub fn has_completions(&mut self) -> bool {
-        !self.uring.completion().is_empty()
-    }
-
-    /// Hands over all that was collected, without waiting and without looking for what has come.
-    ///
-    /// # Errors
-    ///
-    /// The kernel does not take requests.
-    #[inline]
-    pub fn submit(&mut self) -> io::Result<()> {
-        // It may lack the memory for some at times.
-        while self.has_requests() {
-            self.call(0, EnterFlags::empty(), None)?;
-        }
-        Ok(())
-    }
-
-    /// Hands over what was collected, and waits for a completion. It may return without one, such as after a signal.
-    ///
-    /// # Errors
-    ///
-    /// The kernel does not take requests.
-    #[inline]
-    pub fn enter(&mut self, wait: Wait) -> io::Result<()> {
-        match wait {
-            Wait::No => self.call(0, EnterFlags::GETEVENTS, None),
-            Wait::Forever => self.call(1, EnterFlags::GETEVENTS, None),
-            Wait::For(longest) => {
-                let longest = Timespec::from(longest);
-                self.call(
-                    1,
-                    EnterFlags::GETEVENTS | EnterFlags::EXT_ARG,
-                    Some(&SubmitArgs::new().timespec(&longest)),
-                )
-            }
-        }
-    }
-
-    /// The next completion that is there already.
-    // The usual ones are taken apart by the caller: the compiler shall see both.
-    #[inline(always)]
-    pub fn next_completion(&mut self) -> Option<Completion> {
-        loop {
-            let entry = self.uring.completion().next()?;
-            let last = !cqueue::more(entry.flags());
-            let place = (entry.user_data() >> tag::BITS) as usize;
-            let tag = entry.user_data() & ((1 << tag::BITS) - 1);
-            self.unanswered -= usize::from(last && tag != tag::SEND);
-            match tag {
-                tag::SEND | tag::WAITING_SEND => {
-                    if tag == tag::WAITING_SEND {
-                        self.sockets[place].sending = Sending::Queued(0);
-                    }
-                    return Some(Completion::Sent {
-                        socket: place,
-                        result: result_of(&entry),
-                    });
-                }
-                tag::RECEIVE => {
-                    self.sockets[place].is_receiving = !last;
-                    return Some(Completion::Received {
-                        socket: place,
-                        result: self.arrival(&entry),
-                        last,
-                    });
-                }
-                tag::ALARM => return Some(Completion::Alarm),
-                _ => {}
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn arrival(&mut self, entry: &cqueue::Entry) -> io::Result<Option<Arrival>> {
-        let length = result_of(entry);
-        let Some(buffer) = cqueue::buffer_select(entry.flags()) else {
-            return length.map(|_| None);
-        };
-        self.buffers.lend(buffer, *length.as_ref().unwrap_or(&0));
-        let arrival = Arrival { buffer };
-        match length {
-            Ok(_) => Ok(Some(arrival)),
-            Err(error) => {
-                self.give_back(arrival);
-                Err(error)
-            }
-        }
-    }
-
     /// What has come; nothing if it is of another ring.
     #[inline]
     pub fn bytes(&self, arrival: &Arrival) -> &[u8] {
@@ -480,67 +307,6 @@ impl Ring {
         self.unanswered += 1;
         Ok(())
     }
-
-    /// Collects a request.
-    ///
-    /// # Safety
-    ///
-    /// The memory that it refers to is there, and only the kernel uses it, until the kernel does not need it any more.
-    #[inline]
-    unsafe fn push(&mut self, entry: &squeue::Entry) -> io::Result<()> {
-        // SAFETY: the caller's promise is what is asked for.
-        if unsafe { self.uring.submission().push(entry) }.is_err() {
-            self.submit()?;
-            // SAFETY: as above; the request was not taken.
-            unsafe { self.uring.submission().push(entry) }
-                .map_err(|_| io::Error::from(Errno::AGAIN))?;
-        }
-        self.collected += 1;
-        Ok(())
-    }
-
-    #[inline]
-    fn call(
-        &mut self,
-        complete: u32,
-        flags: EnterFlags,
-        arguments: Option<&SubmitArgs<'_, '_>>,
-    ) -> io::Result<()> {
-        let submit = self.uring.submission().len() as u32;
-        let submitter = self.uring.submitter();
-        // SAFETY: the queue has so many requests, each of which was collected by `push`; and the arguments, which are what
-        // `EXT_ARG` says, refer to what is there during the call.
-        let called = unsafe { submitter.enter(submit, complete, flags.bits(), arguments) };
-        let taken = match called {
-            Ok(taken) => Some(taken as u32),
-            Err(error) => match Errno::from_io_error(&error) {
-                Some(Errno::TIME | Errno::INTR) if submit == 0 => Some(0),
-                Some(Errno::TIME | Errno::INTR | Errno::AGAIN | Errno::BUSY) => None,
-                _ => return Err(error),
-            },
-        };
-        if taken == Some(submit) {
-            self.handed_over = self.collected;
-            self.refusals = Refusals(0);
-            return Ok(());
-        }
-        // What the kernel has no memory for just now, it gets with the next call.
-        self.refusals.add()?;
-        thread::sleep(PAUSE);
-        Ok(())
-    }
-
-    /// Cancels all requests; returns whether the kernel has answered them.
-    fn cancel_all(&mut self) -> bool {
-        let mut is_asked = self.unanswered == 0 || self.cancel(CancelBuilder::any()).is_ok();
-        while is_asked && self.unanswered != 0 {
-            let before = self.unanswered;
-            is_asked = self.enter(Wait::For(PATIENCE)).is_ok();
-            while self.next_completion().is_some() {}
-            is_asked &= self.unanswered != before;
-        }
-        self.unanswered == 0
-    }
 }
 
 impl Drop for Ring {
@@ -551,56 +317,6 @@ impl Drop for Ring {
             mem::forget(mem::take(&mut self.sockets));
         }
     }
-}
-
-impl Socket {
-    fn new(descriptor: OwnedFd) -> Self {
-        Self {
-            descriptor: Some(descriptor),
-            outgoing: Vec::new(),
-            sending: Sending::Queued(0),
-            is_receiving: false,
-        }
-    }
-
-    /// Whether the kernel has a request to send, or is going to get it, when it has got so many requests of the ring.
-    #[inline]
-    fn is_sending(&self, handed_over: u64) -> bool {
-        match self.sending {
-            Sending::Queued(last) => last > handed_over,
-            Sending::Waiting => true,
-        }
-    }
-}
-
-impl Refusals {
-    /// One more.
-    ///
-    /// # Errors
-    ///
-    /// It was to be the last.
-    #[cold]
-    fn add(&mut self) -> io::Result<()> {
-        self.0 += 1;
-        if self.0 > REFUSALS {
-            return Err(io::Error::new(
-                io::ErrorKind::OutOfMemory,
-                "the kernel has no memory for io_uring's requests",
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// What the kernel returns with the completion of a request.
-fn user_data(socket: usize, tag: u64) -> u64 {
-    ((socket as u64) << tag::BITS) | tag
-}
-
-#[inline]
-fn result_of(entry: &cqueue::Entry) -> io::Result<u32> {
-    let result = entry.result();
-    u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result))
 }
 
 /// Says what can be done about the errors with which a kernel refuses to make a ring.
@@ -633,15 +349,5 @@ mod tests {
         }
         let other = explained(Errno::NOMEM.into());
         assert_eq!(Errno::from_io_error(&other), Some(Errno::NOMEM));
-    }
-
-    #[test]
-    fn the_kernel_is_not_asked_for_ever() {
-        let mut refusals = Refusals(0);
-        for _ in 0..REFUSALS {
-            refusals.add().unwrap();
-        }
-        let error = refusals.add().unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
     }
 }

@@ -11,14 +11,17 @@
 //! Several datagrams are sent at once by the call that there is for that: requests of one socket that were not linked could
 //! overtake each other, and linked ones are done one by one, some of them by the next call only.
 
+mod receiving;
+mod sending;
+#[cfg(test)]
+mod tests;
+
 use std::{collections::VecDeque, io, mem, os::fd::OwnedFd, time::Duration};
 
-use rustix::{
-    io::Errno,
-    net::{recv, shutdown, RecvFlags, Shutdown},
-};
+use rustix::net::{shutdown, Shutdown};
 use uring::{Arrival, Completion, Ring};
 
+use self::sending::Sending;
 use super::{
     mmsg::Batch, not_begun, not_finished, not_sent, Engine, Event, Nanos, Requests, Sent, Wait,
 };
@@ -83,20 +86,6 @@ struct Connection {
     error: Option<io::Error>,
 }
 
-/// What becomes of the requests that the ring has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
-    /// There are none.
-    Nothing,
-    /// The kernel gets them with the next call, or got them with the last one. Then, they are sent unless a completion
-    /// says something else.
-    Queued,
-    /// The socket is full, and takes the rest when it can.
-    Full,
-    /// The socket takes no more.
-    Failed,
-}
-
 /// What is to be delivered.
 #[derive(Debug)]
 enum Found {
@@ -152,85 +141,6 @@ impl Uring {
         })
     }
 
-    /// Has the ring send the next of the requests that it has on a connection.
-    #[inline]
-    fn push(&mut self, place: usize, sending: Sending) {
-        let connection = &mut self.connections[place];
-        let ends = &connection.ends;
-        let sent = connection.sent;
-        let range = match self.transport {
-            Transport::Stream => sent..ends[ends.len() - 1],
-            Transport::Datagrams => sent.checked_sub(1).map_or(0, |last| ends[last])..ends[sent],
-        };
-        connection.sending = sending;
-        let pushed = match sending {
-            Sending::Full => self.ring.send_waiting(place, range),
-            _ => self.ring.send(place, range),
-        };
-        if let Err(error) = pushed {
-            self.broken.get_or_insert(error);
-        }
-    }
-
-    /// Has the ring send requests, of which there is at least one, when it has none.
-    #[inline]
-    fn start(&mut self, place: usize, requests: &mut Requests) {
-        let Some(outgoing) = self.ring.outgoing(place) else {
-            return;
-        };
-        mem::swap(outgoing, &mut requests.bytes);
-        let connection = &mut self.connections[place];
-        mem::swap(&mut connection.ends, &mut requests.ends);
-        connection.sent = 0;
-        if connection.ends.len() > 1 && self.transport == Transport::Datagrams {
-            self.start_together(place);
-        } else {
-            self.push(place, Sending::Queued);
-        }
-    }
-
-    /// Sends several datagrams; what the socket does not take is the ring's.
-    fn start_together(&mut self, place: usize) {
-        let connection = &mut self.connections[place];
-        let bytes = self.ring.outgoing(place).map(mem::take).unwrap_or_default();
-        let (Some(batch), Some(socket)) = (&mut self.datagrams, self.ring.socket(place)) else {
-            return;
-        };
-        let sent = batch.send(socket, &bytes, 0, &connection.ends);
-        if let Some(outgoing) = self.ring.outgoing(place) {
-            *outgoing = bytes;
-        }
-        match sent {
-            Ok(sent) if sent == connection.ends.len() => connection.sending = Sending::Nothing,
-            Ok(sent) => {
-                connection.sent = sent;
-                self.push(place, Sending::Full);
-            }
-            Err(error) => {
-                // Who sends is told by what it returns.
-                self.not_sent(place, error);
-            }
-        }
-    }
-
-    /// Hands over what is queued, and learns what became of it.
-    #[inline]
-    fn flush(&mut self) {
-        self.delivered = 0;
-        if self.ring.has_completions() {
-            self.collect(self.entered);
-        }
-        if self.ring.has_requests() {
-            if let Err(error) = self.ring.submit() {
-                self.broken.get_or_insert(error);
-            }
-            // Not even the time is asked for if there is nothing.
-            if self.ring.has_completions() {
-                self.collect(clock::now());
-            }
-        }
-    }
-
     /// Does what all completions mean that are there.
     #[inline(never)]
     fn collect(&mut self, at: Nanos) {
@@ -256,198 +166,6 @@ impl Uring {
                 self.is_ticking = false;
                 None
             }
-        }
-    }
-
-    #[inline(always)]
-    fn received(&mut self, place: usize, arrival: Option<Arrival>) -> Option<Found> {
-        if !self.connections[place].is_open {
-            if let Some(arrival) = arrival {
-                self.ring.give_back(arrival);
-            }
-            return None;
-        }
-        Some(Found::Arrived {
-            connection: place,
-            arrival,
-        })
-    }
-
-    /// A request to receive is at its end, and another one is needed, unless the connection is, too.
-    #[cold]
-    fn received_last(
-        &mut self,
-        place: usize,
-        result: io::Result<Option<Arrival>>,
-    ) -> Option<Found> {
-        let connection = &self.connections[place];
-        let is_failing = connection.sending == Sending::Failed;
-        match result {
-            Ok(arrival) if arrival.is_some() || self.transport == Transport::Datagrams => {
-                if is_failing {
-                    self.failing.push_back(place);
-                } else {
-                    self.receive(place);
-                }
-                self.received(place, arrival)
-            }
-            _ if !connection.is_open => None,
-            Ok(_) => Some(self.closed(place)),
-            Err(error) => match Errno::from_io_error(&error) {
-                Some(Errno::CANCELED) if is_failing => {
-                    self.failing.push_back(place);
-                    None
-                }
-                Some(Errno::NOBUFS | Errno::AGAIN | Errno::INTR) => {
-                    if is_failing {
-                        self.failing.push_back(place);
-                    } else {
-                        self.starved.push(place);
-                    }
-                    None
-                }
-                _ => Some(self.ended(place, Some(error))),
-            },
-        }
-    }
-
-    fn receive(&mut self, place: usize) {
-        if self.connections[place].is_open {
-            if let Err(error) = self.ring.receive(place) {
-                self.broken.get_or_insert(error);
-            }
-        }
-    }
-
-    /// A full socket has taken something, or one did not take everything.
-    #[cold]
-    fn sent(&mut self, place: usize, result: io::Result<u32>) -> Option<Found> {
-        let connection = &mut self.connections[place];
-        if !connection.is_open {
-            return None;
-        }
-        let all = match (self.transport, result) {
-            (_, Err(error)) => return self.not_sent(place, error),
-            (Transport::Stream, Ok(bytes)) => {
-                connection.sent += bytes as usize;
-                connection.ends.last().copied().unwrap_or(0)
-            }
-            (Transport::Datagrams, Ok(_)) => {
-                connection.sent += 1;
-                connection.ends.len()
-            }
-        };
-        if connection.sent < all {
-            self.push(place, Sending::Full);
-            return Some(Found::Sent { connection: place });
-        }
-        let was_full = connection.sending == Sending::Full;
-        connection.sending = Sending::Nothing;
-        if !connection.next.is_empty() {
-            let mut next = mem::take(&mut connection.next);
-            self.start(place, &mut next);
-        }
-        was_full.then_some(Found::Sent { connection: place })
-    }
-
-    /// A send has sent nothing.
-    #[cold]
-    fn not_sent(&mut self, place: usize, error: io::Error) -> Option<Found> {
-        if matches!(
-            error.kind(),
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-        ) {
-            let was_full = self.connections[place].sending == Sending::Full;
-            self.push(place, Sending::Full);
-            return (!was_full).then_some(Found::Sent { connection: place });
-        }
-        let connection = &mut self.connections[place];
-        connection.error = Some(error);
-        connection.sending = Sending::Failed;
-        if !self.ring.is_receiving(place) {
-            self.failing.push_back(place);
-        } else if let Err(error) = self.ring.stop_receiving(place) {
-            self.broken.get_or_insert(error);
-        }
-        None
-    }
-
-    /// How many of the requests of a connection are not gone. Of those of a stream that the ring has, `of_stream` tells by
-    /// where they end and by how many bytes are gone.
-    fn count(&self, place: usize, of_stream: impl FnOnce(&[usize], usize) -> usize) -> usize {
-        let connection = &self.connections[place];
-        let ends = &connection.ends;
-        let of_ring = match (connection.sending, self.transport) {
-            (Sending::Nothing, _) => 0,
-            (Sending::Queued, _) if !self.ring.is_sending(place) => 0,
-            (_, Transport::Stream) => of_stream(ends, connection.sent),
-            (_, Transport::Datagrams) => ends.len() - connection.sent,
-        };
-        of_ring + connection.next.len()
-    }
-
-    /// The next of what is left in the sockets of failing connections, or why they fail.
-    #[cold]
-    fn find_rest(&mut self) -> Option<Found> {
-        while let Some(&place) = self.failing.front() {
-            if let Some(socket) = self.ring.socket(place) {
-                self.rest.resize(REST_BYTES, 0);
-                match recv(socket, &mut self.rest[..], RecvFlags::DONTWAIT) {
-                    Ok((_, length)) if length != 0 || self.transport == Transport::Datagrams => {
-                        self.rest.truncate(length);
-                        return Some(Found::Rest { connection: place });
-                    }
-                    Ok(_) => return Some(self.closed(place)),
-                    Err(Errno::AGAIN | Errno::INTR) => {
-                        // All that had come was received; now the failure is told.
-                        let error = self.connections[place].error.take();
-                        return Some(self.ended(place, error));
-                    }
-                    Err(error) => return Some(self.ended(place, Some(error.into()))),
-                }
-            }
-            self.failing.pop_front();
-        }
-        None
-    }
-
-    /// The server has ended its side of the stream, as far as receiving tells.
-    fn closed(&mut self, place: usize) -> Found {
-        // The socket tells of a reset only once. A broken pipe is but the end of the stream seen from the other side.
-        let error = self.connections[place].error.take();
-        self.ended(
-            place,
-            error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe),
-        )
-    }
-
-    #[cold]
-    fn ended(&mut self, place: usize, error: Option<io::Error>) -> Found {
-        self.close(place);
-        Found::Ended {
-            connection: place,
-            error,
-        }
-    }
-
-    #[cold]
-    fn close(&mut self, place: usize) {
-        let connection = &mut self.connections[place];
-        connection.is_open = false;
-        if connection.sending == Sending::Queued {
-            // What the kernel did not get until now, it cannot send any more.
-            connection.sending = if self.ring.is_sending(place) {
-                Sending::Failed
-            } else {
-                Sending::Nothing
-            };
-        }
-        if let Err(error) = self.ring.close(place) {
-            self.broken.get_or_insert(error);
-        }
-        // That was a call, and something may have come on other connections.
-        if self.ring.has_completions() {
-            self.entered = clock::now();
         }
     }
 
@@ -685,6 +403,3 @@ impl Connection {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
