@@ -17,8 +17,8 @@ pub struct Ledger {
     pub scheduled: u64,
     /// Requests that were sent, or at least begun to be.
     pub sent: u64,
-    /// Requests that were due and not sent: in open loop because as many as allowed were in flight, and in both kinds of
-    /// loop because the run was aborted before.
+    /// Requests that were due and not sent: in open loop because as many as allowed were in flight, or because the client
+    /// had not come to them when the run was over; and in both kinds of loop because the run was aborted before.
     pub skipped: u64,
     /// Requests whose reply was right and came in time.
     pub answered: u64,

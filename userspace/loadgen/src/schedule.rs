@@ -63,6 +63,15 @@ impl Rate {
         let ns = u128::from(number) * 1_000_000_000_000 / u128::from(self.millihertz);
         ns.try_into().unwrap_or(Nanos::MAX)
     }
+
+    /// How many requests are due in so many nanoseconds from the first one, if they follow each other evenly.
+    fn before(self, length: Nanos) -> u64 {
+        let requests = u128::from(length) * u128::from(self.millihertz);
+        requests
+            .div_ceil(1_000_000_000_000)
+            .try_into()
+            .unwrap_or(u64::MAX)
+    }
 }
 
 /// Reads a decimal number, possibly with a suffix: `k` is a thousand and `M` a million, in capitals or not. A rate is not
@@ -118,6 +127,9 @@ pub enum Arrivals {
     /// At random, each independent of those before it, as those of many users do (a Poisson process).
     Exponential,
 }
+
+/// How many random arrivals are drawn to learn how many there are.
+const MOST_DRAWN: u64 = 1 << 20;
 
 /// The times at which the requests of one connection are due, in order.
 #[derive(Clone, Debug)]
@@ -204,6 +216,35 @@ impl Schedule {
             }
         };
         self.next = self.start.saturating_add(elapsed);
+    }
+
+    /// Goes past all requests that are due before `end`, and returns how many these are. It does not take the longer the
+    /// more they are: of random arrivals, as many as there are on average are left out after [`MOST_DRAWN`].
+    pub(crate) fn skip_to(&mut self, end: Nanos) -> u64 {
+        let length = end.saturating_sub(self.start);
+        let mut skipped = 0;
+        if let Gaps::Fixed { rate, number, step } = &mut self.gaps {
+            skipped = rate.before(length).saturating_sub(*number).div_ceil(*step);
+            *number += skipped * *step;
+            self.next = self.start.saturating_add(rate.even(*number));
+        }
+        while self.next < end {
+            if let Gaps::Exponential {
+                mean_ns,
+                elapsed_ns,
+                ..
+            } = &mut self.gaps
+            {
+                if skipped == MOST_DRAWN {
+                    // They have no memory, and may go on from anywhere.
+                    skipped += ((length as f64 - *elapsed_ns) / *mean_ns) as u64;
+                    *elapsed_ns = length as f64;
+                }
+            }
+            self.advance();
+            skipped += 1;
+        }
+        skipped
     }
 }
 
@@ -302,6 +343,37 @@ mod tests {
         let highest = Rate::per_second(1e9).unwrap();
         assert_eq!(highest.even(8_640_000_000_000_000), 8_640_000_000_000_000);
         assert_eq!(Rate::per_second(0.001).unwrap().even(3), 3_000_000_000_000);
+    }
+
+    #[test]
+    fn all_that_are_due_before_an_end_are_skipped_and_no_more() {
+        for arrivals in [Arrivals::Fixed, Arrivals::Exponential] {
+            let new = || Schedule::new(rate(3_000_000.0), arrivals, 1, 7, 50, 1);
+            let all = times(&mut new(), 1_000);
+            let mut schedule = new();
+            let mut before = 0;
+            for end in [0, 50, all[0], all[0] + 1, all[9], all[500], all[500], 70] {
+                before += schedule.skip_to(end);
+                let after = all.iter().filter(|&&due| due < end).count() as u64;
+                assert_eq!(before, after.max(before), "{arrivals:?}, {end}");
+                assert_eq!(schedule.next(), all[before as usize]);
+            }
+            assert_eq!(before, 500);
+            assert_eq!(times(&mut schedule, 3), all[500..503]);
+        }
+    }
+
+    #[test]
+    fn any_number_of_requests_is_skipped_at_once() {
+        // 1,000 million a second for 100 days.
+        let end = 8_640_000_000_000_000;
+        let mut schedule = Schedule::new(rate(1e9), Arrivals::Fixed, 0, 1, 0, 1);
+        assert_eq!((schedule.skip_to(end), schedule.next()), (end, end));
+        let mut schedule = Schedule::new(rate(1e9), Arrivals::Exponential, 0, 1, 0, 1);
+        let skipped = schedule.skip_to(end);
+        // Within what the drawn ones may deviate.
+        assert!(skipped.abs_diff(end) < 10_000, "{skipped}");
+        assert!((end..end + 100).contains(&schedule.next()));
     }
 
     #[test]

@@ -316,6 +316,32 @@ fn what_was_never_sent_is_skipped_and_not_lost() {
 }
 
 #[test]
+fn what_was_due_before_an_abort_is_skipped() {
+    // Every call takes a millisecond, and 10 requests are due in it.
+    for warmup_ns in [0, 50 * MS] {
+        let load = Load {
+            pace: open(10_000.0, Arrivals::Fixed),
+            connections: 2,
+            warmup_ns,
+            extent: Extent::Duration(S),
+            ..load(Stream)
+        };
+        let change = |knobs: &mut Knobs| knobs.cost = MS;
+        let reset = Fate::reply(US).and(100 * MS, Action::Break(ErrorKind::ConnectionReset));
+        let mut reset = Some(reset);
+        let result = simulate_with(&load, change, |_| {
+            reset.take().unwrap_or_else(|| Fate::reply(US))
+        })
+        .result;
+        let (_, at, kind, _) = only_failure(&result);
+        assert_eq!(kind, FailureKind::System);
+        assert_eq!(result.warmup.scheduled, warmup_ns / (100 * US));
+        let due = at.div_ceil(100 * US);
+        assert_eq!(result.ledger.scheduled, due - result.warmup.scheduled);
+    }
+}
+
+#[test]
 fn what_a_full_socket_keeps_cannot_be_answered() {
     for pace in [Pace::Closed, open(1_000.0, Arrivals::Fixed)] {
         for transport in [Stream, Datagrams] {

@@ -136,6 +136,34 @@ fn a_client_that_is_too_slow_shows_it_in_the_response() {
 }
 
 #[test]
+fn a_client_that_is_too_slow_does_not_make_the_run_longer() {
+    // Every call takes a millisecond, and 1,000 requests are due in it.
+    for arrivals in [Arrivals::Fixed, Arrivals::Exponential] {
+        let load = Load {
+            pace: open(1_000_000.0, arrivals),
+            connections: 2,
+            warmup_ns: 20 * MS,
+            extent: Extent::Duration(20 * MS),
+            ..open_load(Stream, 1.0)
+        };
+        let change = |knobs: &mut Knobs| knobs.cost = MS;
+        let result = simulate_with(&load, change, |_| Fate::reply(US)).result;
+        assert!(result.is_clean(), "{:?}", result.failures);
+        // It has an eighth of the timeout to catch up, and that is noticed after another eighth at most.
+        assert!(result.elapsed_ns < S / 3, "{}", result.elapsed_ns);
+        // As many as are due, within four deviations if they are random.
+        let tolerance = match arrivals {
+            Arrivals::Fixed => 0,
+            Arrivals::Exponential => 600,
+        };
+        for ledger in [&result.warmup, &result.ledger] {
+            assert!(ledger.scheduled.abs_diff(20_000) <= tolerance, "{ledger:?}");
+        }
+        assert!(result.ledger.skipped > 10_000);
+    }
+}
+
+#[test]
 fn what_is_due_at_once_is_sent_with_one_call() {
     let mut load = open_load(Datagrams, 1_000_000.0);
     load.batch = 16;

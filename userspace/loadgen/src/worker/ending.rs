@@ -17,7 +17,7 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
     /// Gives a connection up, and stops the run.
     #[cold]
     pub(super) fn fail(&mut self, place: usize, at: Nanos, broken: Broken) {
-        self.give_up(place);
+        self.give_up(place, at);
         let failure = self.failure(place, at, broken);
         self.failures.push(failure);
         self.course.fail();
@@ -41,7 +41,7 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
             if self.links[place].socket != Socket::Gone {
                 match broken.take() {
                     Some(broken) => self.fail(place, at, broken),
-                    None => self.give_up(place),
+                    None => self.give_up(place, at),
                 }
             }
         }
@@ -49,10 +49,10 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
     }
 
     /// Accounts for everything on a connection that has no further events.
-    fn give_up(&mut self, place: usize) {
+    fn give_up(&mut self, place: usize, at: Nanos) {
         let unsent = self.engine.unsent(place);
         self.engine.abandon(place);
-        self.finish(place);
+        self.finish(place, at);
         let link = &mut self.links[place];
         link.socket = Socket::Gone;
         self.waiting -= link.outstanding.waiting();
@@ -71,17 +71,45 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
     /// The run ends early: nothing more is sent, but for what the engines have already.
     #[cold]
     pub(super) fn stop(&mut self, now: Nanos) {
+        self.agenda.clear();
+        for place in 0..self.links.len() {
+            self.finish(place, now);
+        }
         self.until = 0;
         let replies_until = now.saturating_add(self.limits.timeout);
         self.limits.replies_until = self.limits.replies_until.min(replies_until);
-        self.agenda.clear();
-        for place in 0..self.links.len() {
-            self.finish(place);
+    }
+
+    /// The time is over, and the thread is so far behind that what was due would make the run longer than it was to be.
+    pub(super) fn skip_rest(&mut self, now: Nanos) {
+        if !self.agenda.is_empty() {
+            self.agenda.clear();
+            for place in 0..self.links.len() {
+                self.skip_due(place, self.until);
+            }
+            self.limits.replies_until = now.saturating_add(self.limits.timeout);
+        }
+    }
+
+    /// Skips the requests of a connection that were due before `end`, and that the thread has not come to.
+    fn skip_due(&mut self, place: usize, end: Nanos) {
+        let link = &mut self.links[place];
+        let Some(schedule) = &mut link.schedule else {
+            return;
+        };
+        let of_warmup = schedule.skip_to(end.min(self.limits.measure_from));
+        let measured = schedule.skip_to(end).min(link.left);
+        link.left -= measured;
+        for (is_measured, skipped) in [(false, of_warmup), (true, measured)] {
+            let ledger = self.recorder.ledger(is_measured);
+            ledger.scheduled += skipped;
+            ledger.skipped += skipped;
         }
     }
 
     /// Nothing more is due on a connection. What was, or would have been, is skipped.
-    fn finish(&mut self, place: usize) {
+    fn finish(&mut self, place: usize, at: Nanos) {
+        self.skip_due(place, at.min(self.until));
         let link = &mut self.links[place];
         for intended in link.due.drain(..) {
             self.held -= 1;
@@ -94,6 +122,7 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
             self.recorder.ledger.skipped += link.left;
         }
         link.left = 0;
+        link.schedule = None;
     }
 
     /// Ends all streams, and makes sure that nothing more comes and that the server ends its side too.

@@ -195,8 +195,12 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
     /// Looks for what is overdue.
     #[cold]
     fn check<P: Pacing>(&mut self, now: Nanos) {
-        self.next_check = now.saturating_add(self.load.tick());
+        let tick = self.load.tick();
+        self.next_check = now.saturating_add(tick);
         self.recorder.look(now);
+        if now >= self.until.saturating_add(tick) {
+            self.skip_rest(now);
+        }
         for place in 0..self.links.len() {
             let link = &mut self.links[place];
             if link.socket == Socket::Gone {
