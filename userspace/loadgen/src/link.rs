@@ -19,6 +19,9 @@ use crate::{
 /// A socket on which nothing has come for so many timeouts, while so many datagrams were lost, is given up.
 const PATIENCE: u32 = 5;
 
+/// So many bytes of a reply that is not whole yet are progress.
+const MUCH: usize = 64 << 10;
+
 /// What went wrong on a connection.
 #[derive(Debug)]
 pub(crate) struct Broken {
@@ -80,8 +83,10 @@ pub(crate) struct Link<C> {
     unfinished: usize,
     /// The number of the first request after the warm-up, once it was sent.
     pub(crate) first_measured: u64,
-    /// Since when nothing has come or could be sent, although replies were waited for.
+    /// Since when no reply has come and nothing could be sent, although replies were waited for.
     pub(crate) quiet_since: Nanos,
+    /// Bytes of parts of replies, since these were much for the last time.
+    in_parts: usize,
     /// Datagrams that were lost since then.
     lost_meanwhile: u32,
     /// When the last right reply in time came, or the last request was sent that was given up; 0 before.
@@ -98,7 +103,7 @@ pub(crate) struct Limits {
     pub(crate) measured: Nanos,
     /// How long nothing may happen on a stream, and how long a datagram may take to be answered.
     pub(crate) timeout: Nanos,
-    /// When what is in flight on a stream has had its time after the last request, although the server goes on.
+    /// When what is in flight has had its time after the end of the run, although the server goes on.
     pub(crate) replies_until: Nanos,
 }
 
@@ -152,6 +157,7 @@ impl<C: Connection> Link<C> {
             unfinished: 0,
             first_measured: u64::MAX,
             quiet_since: 0,
+            in_parts: 0,
             lost_meanwhile: 0,
             active_until: 0,
         }
@@ -231,11 +237,21 @@ impl<C: Connection> Link<C> {
         };
     }
 
-    /// Something has happened.
+    /// A reply has come, or something could be sent.
     #[inline]
     pub(crate) fn note_progress(&mut self, now: Nanos) {
         self.quiet_since = now;
         self.lost_meanwhile = 0;
+    }
+
+    /// A part of a reply has come, which is progress only if there is enough of it: or else a server could make a run as
+    /// long as it likes.
+    fn note_part(&mut self, bytes: usize, now: Nanos) {
+        self.in_parts += bytes;
+        if self.in_parts >= MUCH {
+            self.in_parts = 0;
+            self.note_progress(now);
+        }
     }
 
     /// Enters what has come, if it is one usual reply, and to the request that is to be answered next. Otherwise returns the
@@ -285,7 +301,6 @@ impl<C: Connection> Link<C> {
         arrival: Arrival<'_>,
         recorder: &mut Recorder,
     ) -> Result<(), Broken> {
-        self.note_progress(arrival.at);
         if let Some(number) = usual {
             return self.settle_in_stream(number, arrival, recorder);
         }
@@ -299,8 +314,9 @@ impl<C: Connection> Link<C> {
                 .map_err(Broken::mismatch)?;
             debug_assert!(progress.consumed != 0 && progress.consumed <= rest.len());
             rest = rest.get(progress.consumed.max(1)..).unwrap_or_default();
-            if let Some(number) = progress.answered {
-                self.settle_in_stream(number, arrival, recorder)?;
+            match progress.answered {
+                Some(number) => self.settle_in_stream(number, arrival, recorder)?,
+                None => self.note_part(progress.consumed, arrival.at),
             }
         }
         Ok(())
@@ -330,7 +346,6 @@ impl<C: Connection> Link<C> {
     ) -> Result<(), Broken> {
         // What comes too late is late, however rarely anybody looks.
         self.give_up(arrival.at, limits, recorder);
-        self.note_progress(arrival.at);
         let sent = self.outstanding.next() - self.unsent as u64;
         let number = self
             .protocol
@@ -374,12 +389,14 @@ impl<C: Connection> Link<C> {
                 sent,
                 reordered,
             } => {
+                self.note_progress(arrival.at);
                 ledger.reordered += u64::from(reordered);
                 self.answered(number, (intended, sent), arrival, recorder);
             }
             Reply::Late => {
                 ledger.late += 1;
                 ledger.lost -= 1;
+                self.note_progress(arrival.at);
             }
             Reply::Duplicate => ledger.duplicated += 1,
             Reply::Unasked => {
@@ -431,16 +448,6 @@ impl<C: Connection> Link<C> {
                 if quiet >= timeout {
                     return Err(Broken::no_progress(timeout));
                 }
-                if now >= limits.replies_until {
-                    return Err(Broken {
-                        kind: FailureKind::Unanswered,
-                        message: format!(
-                            "replies missing {} after the end: {}",
-                            seconds(timeout),
-                            self.outstanding.waiting()
-                        ),
-                    });
-                }
                 let waits_since = waits_since.filter(|_| self.outstanding.is_overtaken());
                 if waits_since.is_some_and(|since| now.saturating_sub(since) >= timeout) {
                     return Err(Broken {
@@ -453,6 +460,21 @@ impl<C: Connection> Link<C> {
                     });
                 }
             }
+        }
+        // Datagrams that were sent have a time of their own.
+        let missing = self.due.len()
+            + match limits.transport {
+                Transport::Stream => self.outstanding.waiting(),
+                Transport::Datagrams => self.unfinished,
+            };
+        if now >= limits.replies_until && missing != 0 {
+            return Err(Broken {
+                kind: FailureKind::Unanswered,
+                message: format!(
+                    "replies missing {} after the end: {missing}",
+                    seconds(timeout)
+                ),
+            });
         }
         Ok(())
     }

@@ -82,6 +82,6 @@ pub enum Pace {
 pub enum Extent {
     /// Until so many requests were due on each connection.
     Count(u64),
-    /// So many nanoseconds, and then for as long as the last replies take.
+    /// So many nanoseconds, and then for as long as the last replies take, but not longer than the timeout.
     Duration(Nanos),
 }

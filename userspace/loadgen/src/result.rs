@@ -178,7 +178,7 @@ pub enum FailureKind {
     ClosedEarly,
     /// The server did not end the stream after the last reply, although its client did.
     NotClosed,
-    /// Nothing was received, nor could be sent, for so long that the connection was given up.
+    /// No reply came and nothing could be sent for so long that the connection was given up.
     NoProgress,
     /// A request was not answered, though later ones on its connection were, or the run was over for so long.
     Unanswered,
