@@ -13,6 +13,9 @@ use nix::sys::socket::{setsockopt, sockopt::IpBindAddressNoPort};
 use rustix::{
     event::{poll, PollFd, PollFlags, Timespec},
     io::Errno,
+    net::sockopt::{
+        set_ip_mtu_discover, set_ipv6_mtu_discover, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery,
+    },
     process::{getrlimit, setrlimit, Resource, Rlimit},
 };
 use socket2::{Domain, Protocol, Socket, Type};
@@ -130,6 +133,13 @@ fn begin(transport: Transport, address: SocketAddr, bind: Option<IpAddr>) -> io:
         Transport::Datagrams => (Type::DGRAM, Protocol::UDP),
     };
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
+    if transport == Transport::Datagrams {
+        // A path that takes no datagrams of this size is no failure: they are divided. An IPv6 socket may have an IPv4 path.
+        set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DONT)?;
+        if address.is_ipv6() {
+            set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::DONT)?;
+        }
+    }
     if let Some(local) = bind {
         if local.is_ipv4() != address.is_ipv4() {
             return Err(io::Error::new(
@@ -185,6 +195,7 @@ fn is_self_connected(socket: &Socket) -> io::Result<bool> {
 mod tests {
     use super::*;
     use crate::Target;
+    use rustix::net::sockopt;
     use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 
     const OPTIONS: SocketOptions = SocketOptions {
@@ -235,6 +246,31 @@ mod tests {
         assert_eq!(
             (error.address, error.error.kind()),
             (address, io::ErrorKind::ConnectionRefused)
+        );
+    }
+
+    #[test]
+    fn datagrams_may_be_divided_on_their_way() {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let opened = |address| {
+            let sockets = peer(address).open(Transport::Datagrams, 1, &OPTIONS);
+            sockets.unwrap().sockets.remove(0)
+        };
+        let address = server.local_addr().unwrap();
+        let socket = opened(address);
+        assert_eq!(
+            sockopt::ip_mtu_discover(&socket),
+            Ok(Ipv4PathMtuDiscovery::DONT)
+        );
+        let mapped = Ipv4Addr::LOCALHOST.to_ipv6_mapped();
+        let socket = opened((mapped, address.port()).into());
+        assert_eq!(
+            sockopt::ip_mtu_discover(&socket),
+            Ok(Ipv4PathMtuDiscovery::DONT)
+        );
+        assert_eq!(
+            sockopt::ipv6_mtu_discover(&socket),
+            Ok(Ipv6PathMtuDiscovery::DONT)
         );
     }
 
