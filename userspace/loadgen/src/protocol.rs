@@ -70,11 +70,6 @@ pub trait Connection: Send {
     ///
     /// A stream that ends elsewhere than between two replies is wrong, also after the last reply that was waited for.
     fn partial_bytes(&self) -> usize;
-
-    /// Whether the server is expected to end the stream when the client has ended its side after the last reply.
-    fn server_ends_stream(&self) -> bool {
-        true
-    }
 }
 
 /// How far [`Connection::stream`] came.

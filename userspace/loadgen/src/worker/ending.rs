@@ -138,10 +138,20 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
                 }
             }
         }
-        let deadline = self.engine.now().saturating_add(self.load.timeout_ns);
-        let is_open =
-            |link: &Link<C>| link.socket != Socket::Gone && link.protocol.server_ends_stream();
-        while let Some(first_open) = self.links.iter().position(is_open) {
+        let mut now = self.engine.now();
+        let deadline = now.saturating_add(self.load.timeout_ns);
+        let mut first_open = 0;
+        loop {
+            let is_gone = |link: &Link<C>| link.socket == Socket::Gone;
+            while self.links.get(first_open).is_some_and(is_gone) {
+                first_open += 1;
+            }
+            if first_open == self.links.len() {
+                return Ok(());
+            }
+            if now >= deadline {
+                return Err(self.failure(first_open, now, not_closed(self.load.timeout_ns)));
+            }
             let (place, at, broken) = match self.engine.poll(Wait::Until(deadline)) {
                 Ok(Event::Received {
                     connection,
@@ -155,6 +165,7 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
                 Ok(Event::Closed { connection, at }) => {
                     let link = &mut self.links[connection];
                     link.socket = Socket::Gone;
+                    now = at;
                     let Err(broken) = link.check_end() else {
                         continue;
                     };
@@ -166,15 +177,14 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
                     at,
                     error,
                 }) => (connection, at, system(&error)),
-                Ok(Event::Idle { at }) if at >= deadline => {
-                    (first_open, at, not_closed(self.load.timeout_ns))
+                Ok(Event::Sent { at, .. } | Event::Idle { at }) => {
+                    now = at;
+                    continue;
                 }
-                Ok(_) => continue,
-                Err(error) => (first_open, deadline, system(&error)),
+                Err(error) => (first_open, now, system(&error)),
             };
             return Err(self.failure(place, at, broken));
         }
-        Ok(())
     }
 }
 
