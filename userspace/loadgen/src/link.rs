@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::{
     clock,
     engine::{Engine, Nanos, Requests, Sent},
-    load::{Extent, Load, Transport},
+    load::{Extent, Load, Pace, Transport},
     protocol::Connection,
     recorder::Recorder,
     report::number::count_of,
@@ -312,8 +312,15 @@ impl<C: Connection> Link<C> {
                 .protocol
                 .stream(rest, begun)
                 .map_err(Broken::mismatch)?;
-            debug_assert!(progress.consumed != 0 && progress.consumed <= rest.len());
-            rest = rest.get(progress.consumed.max(1)..).unwrap_or_default();
+            if !(1..=rest.len()).contains(&progress.consumed) {
+                // Nothing is skipped or read twice, whatever the protocol says.
+                return Err(Broken::mismatch(format_args!(
+                    "a defect of the load generator: {} of {} bytes were verified",
+                    progress.consumed,
+                    rest.len()
+                )));
+            }
+            rest = &rest[progress.consumed..];
             match progress.answered {
                 Some(number) => self.settle_in_stream(number, arrival, recorder)?,
                 None => self.note_part(progress.consumed, arrival.at),
@@ -517,4 +524,77 @@ fn too_early(number: u64) -> Broken {
 #[cold]
 fn second_reply(number: u64) -> Broken {
     Broken::mismatch(format_args!("a second reply to request {}", number + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Progress;
+
+    /// Says that it has verified so many bytes, whatever came.
+    struct Defect(usize);
+
+    impl Connection for Defect {
+        type Mismatch = std::convert::Infallible;
+
+        fn request(&mut self, _: u64) -> &[u8] {
+            &[]
+        }
+
+        fn stream(&mut self, _: &[u8], _: u64) -> Result<Progress, Self::Mismatch> {
+            Ok(Progress {
+                consumed: self.0,
+                answered: None,
+            })
+        }
+
+        fn datagram(&mut self, _: &[u8], _: u64) -> Result<u64, Self::Mismatch> {
+            Ok(0)
+        }
+
+        fn reply_bytes(&self, _: usize) -> usize {
+            1
+        }
+    }
+
+    #[test]
+    fn no_byte_is_left_out_whatever_the_protocol_says() {
+        let load = Load {
+            transport: Transport::Stream,
+            threads: 1,
+            connections: 1,
+            in_flight: 1,
+            pace: Pace::Closed,
+            extent: Extent::Count(1),
+            warmup_ns: 0,
+            batch: 1,
+            timeout_ns: 1,
+            interval_ns: 1,
+            seed: 0,
+        };
+        let limits = Limits {
+            transport: Transport::Stream,
+            measure_from: 0,
+            timeout: 1,
+            replies_until: Nanos::MAX,
+        };
+        let arrival = Arrival {
+            bytes: b"reply",
+            at: 0,
+            in_window: true,
+        };
+        for consumed in [0, 6, usize::MAX] {
+            let mut link = Link::new(Defect(consumed), &load);
+            let mut recorder = Recorder::new(false, 1);
+            let broken = link
+                .receive(None, arrival, &limits, &mut recorder)
+                .unwrap_err();
+            assert_eq!(broken.kind, FailureKind::Mismatch);
+            assert!(broken.message.contains("defect"), "{}", broken.message);
+            assert_eq!(recorder.ledger.mismatched, 1);
+        }
+        let mut link = Link::new(Defect(1), &load);
+        let received = link.receive(None, arrival, &limits, &mut Recorder::new(false, 1));
+        assert!(received.is_ok());
+    }
 }
