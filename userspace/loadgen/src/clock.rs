@@ -2,6 +2,8 @@
 
 //! The clocks of the system. Reading them is no system call where the vDSO has them.
 
+use std::{fs::File, os::unix::fs::FileExt};
+
 use rustix::time::{clock_gettime, ClockId, Timespec};
 
 use crate::engine::Nanos;
@@ -12,9 +14,55 @@ pub fn now() -> Nanos {
     nanos(clock_gettime(ClockId::Monotonic))
 }
 
-/// The time that this thread has spent on a processor.
-pub fn thread_cpu_time() -> Nanos {
-    nanos(clock_gettime(ClockId::ThreadCPUTime))
+/// What the system counts of one thread.
+#[derive(Debug)]
+pub(crate) struct ThreadClock {
+    schedstat: Option<File>,
+}
+
+/// How a thread has spent its time until now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ThreadTimes {
+    /// On a processor.
+    pub(crate) cpu_ns: Nanos,
+    /// Able to run, while something else ran on its processor; `None` if the system does not count it.
+    pub(crate) waited_ns: Option<Nanos>,
+}
+
+impl ThreadClock {
+    /// That of the thread that calls this, which is the only one that reads it.
+    pub(crate) fn of_this_thread() -> Self {
+        // It is there if the kernel was configured so.
+        let schedstat = File::open("/proc/thread-self/schedstat").ok();
+        Self { schedstat }
+    }
+
+    /// What there is until now.
+    pub(crate) fn read(&self) -> ThreadTimes {
+        ThreadTimes {
+            cpu_ns: nanos(clock_gettime(ClockId::ThreadCPUTime)),
+            waited_ns: self.waited(),
+        }
+    }
+
+    /// The second number of its line.
+    fn waited(&self) -> Option<Nanos> {
+        let mut line = [0; 64];
+        let length = self.schedstat.as_ref()?.read_at(&mut line, 0).ok()?;
+        let line = std::str::from_utf8(line.get(..length)?).ok()?;
+        line.split_whitespace().nth(1)?.parse().ok()
+    }
+}
+
+impl ThreadTimes {
+    /// What was spent since an earlier moment.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        let waited = self.waited_ns.zip(earlier.waited_ns);
+        Self {
+            cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+            waited_ns: waited.map(|(now, then)| now.saturating_sub(then)),
+        }
+    }
 }
 
 /// A length of time as the system takes it.
@@ -44,6 +92,31 @@ mod tests {
             assert_eq!(nanos(timespec(ns)), ns);
         }
         assert_eq!(timespec(2_000_000_003).tv_sec, 2);
+    }
+
+    #[test]
+    fn a_thread_that_shares_its_processor_waits_for_it() {
+        use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
+        let allowed = sched_getaffinity(None).unwrap();
+        let cpu = (0..CpuSet::MAX_CPU).find(|&cpu| allowed.is_set(cpu));
+        let mut only = CpuSet::new();
+        only.set(cpu.unwrap());
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        let relaxed = std::sync::atomic::Ordering::Relaxed;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                sched_setaffinity(None, &only).unwrap();
+                while !is_over.load(relaxed) {}
+            });
+            scope.spawn(|| {
+                sched_setaffinity(None, &only).unwrap();
+                let clock = ThreadClock::of_this_thread();
+                let begun = clock.read();
+                while clock.read().since(begun).waited_ns.unwrap() == 0 {}
+                assert!(clock.read().since(begun).cpu_ns > 0);
+                is_over.store(true, relaxed);
+            });
+        });
     }
 
     #[test]

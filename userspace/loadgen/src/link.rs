@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use crate::{
-    clock,
+    clock::{ThreadClock, ThreadTimes},
     engine::{Engine, Nanos, Requests, Sent},
     load::{Extent, Load, Pace, Transport},
     protocol::Connection,
@@ -203,10 +203,10 @@ impl<C: Connection> Link<C> {
 
     /// The next request is one after the warm-up. With the first of a thread, its processor time begins to count.
     #[inline]
-    pub(crate) fn measure(&mut self, cpu_start: &mut Option<Nanos>) {
+    pub(crate) fn measure(&mut self, thread: &ThreadClock, times_before: &mut Option<ThreadTimes>) {
         if self.first_measured == u64::MAX {
             self.first_measured = self.outstanding.next();
-            cpu_start.get_or_insert_with(clock::thread_cpu_time);
+            times_before.get_or_insert_with(|| thread.read());
         }
     }
 

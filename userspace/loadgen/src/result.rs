@@ -86,6 +86,8 @@ pub struct ThreadResult {
     pub elapsed_ns: u64,
     /// The time that it spent on a processor, by `CLOCK_THREAD_CPUTIME_ID`.
     pub cpu_ns: u64,
+    /// The time that it could have run, but something else ran on its processor; `None` if the system does not tell.
+    pub waited_ns: Option<u64>,
     /// Requests that it sent.
     pub sent: u64,
     /// How long after its intended time a request was sent, in all. 0 in closed loop.

@@ -266,7 +266,8 @@ pub(crate) fn collect(load: &Load, course: &Course, threads: Vec<Done>) -> RunRe
             connections: done.finished.connections,
             answered: recorder.ledger.answered,
             elapsed_ns,
-            cpu_ns: done.finished.cpu_ns,
+            cpu_ns: done.finished.times.map_or(0, |times| times.cpu_ns),
+            waited_ns: done.finished.times.and_then(|times| times.waited_ns),
             sent: recorder.ledger.sent,
             lag_total_ns: recorder.lag_total,
             lag_max_ns: recorder.lag_max,
@@ -356,7 +357,7 @@ mod tests {
                     connections: 1,
                     ended,
                     active_until,
-                    cpu_ns: 0,
+                    times: None,
                 },
             }
         };

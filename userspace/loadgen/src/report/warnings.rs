@@ -22,6 +22,8 @@ use crate::{
 pub enum Kind {
     /// Threads of the client had no time left.
     ClientBusy,
+    /// Threads of the client waited for a processor.
+    ClientWaited,
     /// Requests were sent later than they were due.
     ClientLate,
     /// Rate and latency contradict each other.
@@ -65,6 +67,7 @@ impl Warnings {
         for limit in ClientLimit::of(run, subject.polls) {
             let kind = match limit {
                 ClientLimit::Processor { .. } => Kind::ClientBusy,
+                ClientLimit::Waited { .. } => Kind::ClientWaited,
                 ClientLimit::Lag { .. } => Kind::ClientLate,
             };
             self.note(kind, limit);
@@ -167,6 +170,7 @@ mod tests {
                 elapsed_ns: SECOND,
                 cpu_ns: SECOND / 2,
                 sent: 512_000,
+                answered: 512_000,
                 ..ThreadResult::default()
             }],
             ..RunResult::default()

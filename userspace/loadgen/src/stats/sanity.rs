@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::RunResult;
+use crate::{result::ThreadResult, RunResult};
 
 /// Little's law: the mean number of requests in flight is the rate of replies times the mean latency, whatever the order and
 /// the distributions (Little: *A Proof for the Queuing Formula L = λW*, Operations Research 9(3), 1961).
@@ -65,6 +65,16 @@ pub enum ClientLimit {
         /// The greatest part of its time that one was on a processor.
         most: f64,
     },
+    /// Threads could have run, but something else ran on their processors; the one that waited longest, for this part of
+    /// its time.
+    Waited {
+        /// How many threads waited for too large a part of it.
+        threads: usize,
+        /// Of so many.
+        of: usize,
+        /// The greatest part that one waited.
+        most: f64,
+    },
     /// In open loop, requests were sent too long after they were intended to be.
     Lag {
         /// By so many nanoseconds on the average.
@@ -82,6 +92,11 @@ impl fmt::Display for ClientLimit {
                 "the client was the limit: {busy} of {threads} threads had no time left (busy for {:.0} %)",
                 most * 100.0
             ),
+            Self::Waited { threads, of, most } => write!(
+                f,
+                "the client waited for a processor: {threads} of {of} threads, for up to {:.0} % of the time",
+                most * 100.0
+            ),
             Self::Lag { mean_ns, of_latency } => write!(
                 f,
                 "the client was late: requests were sent {:.1} us after they were due, {:.0} % of the latency",
@@ -95,6 +110,10 @@ impl fmt::Display for ClientLimit {
 impl ClientLimit {
     /// The part of its time from which on a thread is taken to have had none left.
     const BUSY: f64 = 0.95;
+    /// The part of its time from which on it is no trifle how long a thread waited for a processor.
+    const WAITED: f64 = 0.1;
+    /// A thread that was there for less is not judged by how it spent its time, which was that of its beginning.
+    const LEAST_NS: u64 = 100_000_000;
     /// The part of the mean latency from which on the lag is no trifle.
     const LATE: f64 = 0.1;
 
@@ -102,19 +121,31 @@ impl ClientLimit {
     /// which tells nothing.
     pub fn of(run: &RunResult, polls: bool) -> Vec<Self> {
         let mut limits = Vec::new();
-        let used = run.threads.iter().filter(|thread| thread.elapsed_ns != 0);
-        let parts: Vec<f64> = used
-            .map(|thread| thread.cpu_ns as f64 / thread.elapsed_ns as f64)
-            .collect();
-        let busy = parts.iter().filter(|&&part| part >= Self::BUSY).count();
+        // How many threads spent at least this part of their time so, and the greatest part.
+        let spent = |time: fn(&ThreadResult) -> u64, least: f64| {
+            let judged = run.threads.iter();
+            let judged = judged.filter(|it| it.elapsed_ns >= Self::LEAST_NS && it.answered != 0);
+            let parts = judged.map(|thread| time(thread) as f64 / thread.elapsed_ns as f64);
+            let parts: Vec<f64> = parts.filter(|&part| part >= least).collect();
+            (parts.len(), parts.into_iter().fold(0.0, f64::max))
+        };
+        let (busy, most) = spent(|thread| thread.cpu_ns, Self::BUSY);
         if busy > 0 && !polls {
             limits.push(Self::Processor {
                 busy,
                 threads: run.threads.len(),
-                most: parts.iter().copied().fold(0.0, f64::max),
+                most,
             });
         }
-        let sum = |of: fn(&crate::result::ThreadResult) -> u64| -> f64 {
+        let (waited, most) = spent(|thread| thread.waited_ns.unwrap_or(0), Self::WAITED);
+        if waited > 0 {
+            limits.push(Self::Waited {
+                threads: waited,
+                of: run.threads.len(),
+                most,
+            });
+        }
+        let sum = |of: fn(&ThreadResult) -> u64| -> f64 {
             run.threads.iter().map(|thread| of(thread) as f64).sum()
         };
         let mean_ns = sum(|thread| thread.lag_total_ns) / sum(|thread| thread.sent);
@@ -133,7 +164,7 @@ impl ClientLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::{ThreadResult, Window};
+    use crate::result::Window;
 
     const SECOND: u64 = 1_000_000_000;
 
@@ -157,6 +188,7 @@ mod tests {
         ThreadResult {
             elapsed_ns: SECOND,
             sent: 1_000,
+            answered: 1_000,
             cpu_ns,
             lag_total_ns,
             ..ThreadResult::default()
@@ -209,6 +241,41 @@ mod tests {
         assert_eq!(limits[0].to_string(), text);
         assert_eq!(ClientLimit::of(&run, true), []);
         run.threads.pop();
+        assert_eq!(ClientLimit::of(&run, false), []);
+    }
+
+    #[test]
+    fn threads_that_waited_for_a_processor_are_told() {
+        let mut run = run(1_000);
+        let waits = |ns| ThreadResult {
+            waited_ns: ns,
+            ..thread(SECOND / 10, 0)
+        };
+        run.threads = vec![
+            waits(Some(SECOND * 49 / 100)),
+            waits(Some(SECOND / 5)),
+            waits(None),
+        ];
+        let limits = ClientLimit::of(&run, true);
+        let text = "the client waited for a processor: 2 of 3 threads, for up to 49 % of the time";
+        assert_eq!(limits.len(), 1);
+        assert_eq!(limits[0].to_string(), text);
+        run.threads = vec![waits(Some(SECOND * 9 / 100))];
+        assert_eq!(ClientLimit::of(&run, false), []);
+    }
+
+    #[test]
+    fn a_run_that_has_hardly_begun_says_nothing_of_the_client() {
+        let mut run = run(1_000);
+        let busy = thread(SECOND, 0);
+        run.threads = vec![busy];
+        assert_eq!(ClientLimit::of(&run, false).len(), 1);
+        run.threads[0].answered = 0;
+        assert_eq!(ClientLimit::of(&run, false), []);
+        run.threads[0] = ThreadResult {
+            elapsed_ns: SECOND / 1_000,
+            ..busy
+        };
         assert_eq!(ClientLimit::of(&run, false), []);
     }
 

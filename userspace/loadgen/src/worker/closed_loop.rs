@@ -65,7 +65,7 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
         let link = &mut self.links[place];
         let now = link.send(place, count, &mut self.engine, &mut self.requests);
         let ledger = if now >= self.limits.measure_from {
-            link.measure(&mut self.cpu_start);
+            link.measure(&self.thread, &mut self.times_before);
             link.left -= count as u64;
             &mut self.recorder.ledger
         } else {

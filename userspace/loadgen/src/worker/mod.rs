@@ -14,7 +14,7 @@ use std::{cmp::Reverse, collections::BinaryHeap, sync::Arc};
 
 use self::{closed_loop::ClosedLoop, open_loop::OpenLoop};
 use crate::{
-    clock,
+    clock::{ThreadClock, ThreadTimes},
     course::Course,
     engine::{Engine, Nanos, Requests},
     link::{Limits, Link},
@@ -48,8 +48,9 @@ pub(crate) struct Worker<'a, C, E> {
     requests: Requests,
     recorder: Recorder,
     failures: Vec<Failure>,
-    /// The processor time of this thread at the end of the warm-up.
-    cpu_start: Option<Nanos>,
+    thread: ThreadClock,
+    /// How this thread had spent its time at the end of the warm-up.
+    times_before: Option<ThreadTimes>,
     /// When the thread had done all but wait for what was lost.
     active_until: Nanos,
 }
@@ -65,7 +66,8 @@ pub(crate) struct Finished {
     pub(crate) ended: Nanos,
     /// When it had done all but wait for what was lost.
     pub(crate) active_until: Nanos,
-    pub(crate) cpu_ns: Nanos,
+    /// How the thread spent its time; `None` if it sent nothing that is measured.
+    pub(crate) times: Option<ThreadTimes>,
 }
 
 impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
@@ -97,7 +99,8 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             requests: Requests::with_capacity(4096, load.batch),
             recorder: Recorder::new(load.is_open_loop(), load.interval_ns),
             failures: Vec::new(),
-            cpu_start: None,
+            thread: ThreadClock::of_this_thread(),
+            times_before: None,
             active_until: 0,
         }
     }
@@ -119,9 +122,9 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         }
         let ended = self.engine.now();
         self.course.leave(ended);
-        let cpu_ns = self
-            .cpu_start
-            .map_or(0, |start| clock::thread_cpu_time().saturating_sub(start));
+        let times = self
+            .times_before
+            .map(|before| self.thread.read().since(before));
         let ends = self.course.wait_for_end() && self.load.transport == Transport::Stream;
         let at_end = if ends { self.close().err() } else { None };
         Finished {
@@ -131,7 +134,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             connections: self.links.len(),
             ended,
             active_until: self.active_until,
-            cpu_ns,
+            times,
         }
     }
 
@@ -146,7 +149,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         }
         self.recorder.begin(self.limits.measure_from);
         if load.warmup_ns == 0 {
-            self.cpu_start = Some(clock::thread_cpu_time());
+            self.times_before = Some(self.thread.read());
         }
         if let Pace::Open { rate, arrivals } = load.pace {
             for (place, link) in self.links.iter_mut().enumerate() {

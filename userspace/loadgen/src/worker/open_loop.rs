@@ -85,7 +85,7 @@ impl Pacing for OpenLoop {
                 let intended = link.due.pop_front().unwrap_or(now);
                 let measured = intended >= worker.limits.measure_from;
                 if measured {
-                    link.measure(&mut worker.cpu_start);
+                    link.measure(&worker.thread, &mut worker.times_before);
                     worker.recorder.lag(now.saturating_sub(intended));
                 }
                 link.outstanding.push(intended, now);
