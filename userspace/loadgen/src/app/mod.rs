@@ -23,7 +23,7 @@ use clap::{error::ErrorKind, FromArgMatches};
 
 pub use self::tool::{KsfColumns, Tool};
 use self::{
-    cli::{command, Cli, Command},
+    cli::{command, Cli, Command, OutputOptions},
     measure::Measurement,
 };
 
@@ -79,9 +79,28 @@ impl From<anyhow::Error> for Problem {
     }
 }
 
+/// Checks that all options say something: those about ksf's columns, only if these are printed, and where they are.
+fn check_columns(tool: &impl Tool, ksf: bool, output: &OutputOptions) -> Result<(), Problem> {
+    if ksf && output::takes_stdout(output) {
+        let complaint = "the argument '--json' without a file cannot be used with '--ksf'";
+        return Err(Problem::Usage(complaint.to_owned()));
+    }
+    let given = match tool.ksf_columns() {
+        KsfColumns::RpcTest(options) => options.given(),
+        KsfColumns::EchoTest => None,
+    };
+    match given.filter(|_| !ksf) {
+        Some(option) => Err(Problem::Usage(format!(
+            "the argument '{option}' cannot be used without '--ksf'"
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn run<T: Tool>(cli: &Cli<T>, definition: &clap::Command) -> Result<(), Problem> {
     match &cli.command {
         Some(Command::Compare(compare)) => {
+            check_columns(&compare.tool, false, &compare.output)?;
             let iterations = compare.load.iterations;
             Measurement {
                 load: &compare.load,
@@ -97,8 +116,12 @@ fn run<T: Tool>(cli: &Cli<T>, definition: &clap::Command) -> Result<(), Problem>
         }
         Some(Command::Merge(options)) => Ok(merge::merge::<T>(options)?),
         Some(Command::Describe(describe)) => Ok(print(&describe.text(definition, &T::MANUAL))?),
-        None if !cli.agents.agents.is_empty() => Ok(agents::measure::<T>(cli)?),
+        None if !cli.agents.agents.is_empty() => {
+            check_columns(&cli.tool, false, &cli.output)?;
+            Ok(agents::measure::<T>(cli)?)
+        }
         None => {
+            check_columns(&cli.tool, cli.ksf, &cli.output)?;
             let pace = cli.load.load().map_err(Problem::Usage)?.pace;
             let plan = cli.campaign.plan(&cli.search, cli.load.iterations, pace);
             Measurement {

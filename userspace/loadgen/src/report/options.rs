@@ -30,6 +30,18 @@ pub struct KsfOptions {
 }
 
 impl KsfOptions {
+    /// The first option that is there, as it is written; it says nothing without ksf's columns.
+    pub fn given(&self) -> Option<&'static str> {
+        let quantiles = self.quantiles.is_some();
+        [
+            (self.mean, "--mean"),
+            (quantiles, "--quantiles <LIST>"),
+            (self.extended, "--extended"),
+        ]
+        .into_iter()
+        .find_map(|(is_given, name)| is_given.then_some(name))
+    }
+
     /// Whether medians or means are printed.
     pub fn middle(&self) -> Middle {
         if self.mean {

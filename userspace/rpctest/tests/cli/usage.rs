@@ -20,6 +20,21 @@ fn a_wrong_command_line_is_told_before_anything_is_done() {
         ("--fragments=0 host", "not in 1 to 1024"),
         ("-f -u host", "cannot be used with"),
         ("host:0", "not a number from 1 to 65535"),
+        ("-x host", "'--extended' cannot be used without '--ksf'"),
+        ("-m host", "'--mean' cannot be used without '--ksf'"),
+        (
+            "-q 50 host",
+            "'--quantiles <LIST>' cannot be used without '--ksf'",
+        ),
+        (
+            "compare -x a b",
+            "'--extended' cannot be used without '--ksf'",
+        ),
+        (
+            "--agents a -x host",
+            "'--extended' cannot be used without '--ksf'",
+        ),
+        ("--ksf --json host", "cannot be used with '--ksf'"),
     ] {
         let run = rpctest(arguments);
         assert_eq!((run.status, &run.out[..]), (Some(2), ""), "{}", run.err);
