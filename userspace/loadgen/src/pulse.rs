@@ -149,6 +149,17 @@ impl Default for Look {
     }
 }
 
+impl std::ops::AddAssign<&Self> for Look {
+    /// Adds what those of another run told, whenever that was.
+    fn add_assign(&mut self, other: &Self) {
+        self.ledger += &other.ledger;
+        self.warmup += other.warmup;
+        for (sum, count) in self.latencies.iter_mut().zip(other.latencies) {
+            *sum += count;
+        }
+    }
+}
+
 impl Look {
     /// How many requests waited for their reply.
     pub fn in_flight(&self) -> u64 {

@@ -2,11 +2,11 @@
 
 //! The terminal while a campaign goes on: progress, or the live view, below what was printed.
 //!
-//! It is on standard error and only there if that is a terminal: a log is not to be full of it, and a row for each run tells
-//! there how far things are. A thread of its own looks at what the threads of a run tell, a few times a second.
+//! It is on standard error. If that is no terminal, a row for each run tells how far things are, and a line a minute if runs
+//! are long. A thread of its own looks at what the threads of a run tell, a few times a second.
 
 use std::{
-    io,
+    io::{self, Write},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -17,8 +17,13 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::{
     clock,
     engine::Nanos,
+    load::{Extent, Load},
     pulse::Pulses,
-    report::{live::Live, progress::Progress, Subject},
+    report::{
+        live::Live,
+        progress::{Of, Progress},
+        Subject,
+    },
 };
 
 /// How often it is refreshed.
@@ -26,6 +31,27 @@ const REFRESH: Duration = Duration::from_millis(250);
 
 /// A run that is over sooner has no progress to be seen.
 const SHORT: Nanos = 1_000_000_000;
+
+/// How often a log has a line.
+const LOG: Duration = Duration::from_secs(60);
+
+/// How often the process that started this one is told.
+const PULSE: Duration = Duration::from_secs(1);
+
+/// A run of more requests may take minutes.
+const MANY: u64 = 20_000_000;
+
+/// What an agent's line on standard output begins with that tells its rate and where it is.
+pub(crate) const PULSE_PREFIX: &str = "pulse ";
+
+/// Who looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Viewer {
+    /// Who has standard error before them.
+    Person,
+    /// The process that started this one, and reads a line a second from standard output.
+    Starter,
+}
 
 /// What is shown while a campaign goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +72,7 @@ pub struct Screen {
 #[derive(Debug)]
 struct Shared {
     bar: ProgressBar,
+    medium: Medium,
     state: Mutex<State>,
     ends: Condvar,
 }
@@ -56,6 +83,18 @@ struct State {
     began: Nanos,
     pulses: Option<Arc<Pulses>>,
     ended: bool,
+}
+
+/// How it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Medium {
+    Terminal,
+    /// Lines on standard error, of the tool with this name.
+    Log(&'static str),
+    /// Lines on standard output.
+    Pulse,
+    /// Nobody would see it.
+    None,
 }
 
 #[derive(Debug)]
@@ -70,24 +109,36 @@ impl Screen {
     /// # Errors
     ///
     /// There is no thread for it.
-    pub fn begin(view: View, subject: &Subject) -> io::Result<Self> {
-        Self::on(ProgressDrawTarget::stderr(), view, subject)
+    pub fn begin(viewer: Viewer, view: View, subject: &Subject) -> io::Result<Self> {
+        let target = match viewer {
+            Viewer::Person => ProgressDrawTarget::stderr(),
+            Viewer::Starter => ProgressDrawTarget::hidden(),
+        };
+        Self::on(target, viewer, view, subject)
     }
 
-    fn on(target: ProgressDrawTarget, view: View, subject: &Subject) -> io::Result<Self> {
-        let bar = ProgressBar::with_draw_target(None, target);
-        // The message is all there is; without it, nothing is drawn.
-        bar.set_style(
-            ProgressStyle::with_template("{msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-        );
+    fn on(
+        target: ProgressDrawTarget,
+        viewer: Viewer,
+        view: View,
+        subject: &Subject,
+    ) -> io::Result<Self> {
+        let bar = bar(target);
+        let medium = match viewer {
+            Viewer::Starter => Medium::Pulse,
+            Viewer::Person if !bar.is_hidden() => Medium::Terminal,
+            Viewer::Person if may_be_long(&subject.load) => Medium::Log(subject.tool),
+            Viewer::Person => Medium::None,
+        };
         let now = clock::now();
         let shown = match view {
+            _ if medium != Medium::Terminal => Shown::Progress(Progress::new(&subject.load, now)),
             View::Progress => Shown::Progress(Progress::new(&subject.load, now)),
             View::Live => Shown::Live(Live::new(subject, now)),
         };
         let shared = Arc::new(Shared {
             bar,
+            medium,
             state: Mutex::new(State {
                 shown,
                 began: now,
@@ -97,7 +148,7 @@ impl Screen {
             ends: Condvar::new(),
         });
         // Where nobody sees it, nobody needs to draw it.
-        let painter = (!shared.bar.is_hidden())
+        let painter = (medium != Medium::None)
             .then(|| {
                 let shared = Arc::clone(&shared);
                 thread::Builder::new()
@@ -114,9 +165,11 @@ impl Screen {
     }
 
     /// The run with this number, from 1, begins now, and its threads tell what they do. As things are, it is one of so many.
-    pub fn begin_run(&self, number: u64, of: Option<u64>, pulses: Arc<Pulses>) {
+    pub fn begin_run(&self, number: u64, of: Option<Of>, pulses: Arc<Pulses>) {
         let now = clock::now();
         let mut state = self.shared.lock();
+        // What there was since the last look at the run before.
+        state.look(now);
         match &mut state.shown {
             Shown::Progress(progress) => progress.begin(now, number, of),
             Shown::Live(live) => live.begin(now, number, of),
@@ -149,15 +202,27 @@ impl Shared {
         loop {
             let timeout = self
                 .ends
-                .wait_timeout_while(state, REFRESH, |state| !state.ended);
+                .wait_timeout_while(state, self.medium.period(), |state| !state.ended);
             state = timeout.unwrap_or_else(PoisonError::into_inner).0;
             if state.ended {
                 return;
             }
-            let text = state.look(clock::now());
-            if let Some(text) = text {
-                self.bar.set_message(text);
-            }
+            let now = clock::now();
+            let text = state.look(now);
+            // If nobody reads it, that is no reason to end.
+            let _ = match (self.medium, text) {
+                (Medium::Terminal, Some(text)) => {
+                    self.bar.set_message(text);
+                    Ok(())
+                }
+                (Medium::Log(tool), Some(text)) => writeln!(io::stderr(), "{tool}: {text}"),
+                (Medium::Pulse, _) => {
+                    let pulse = state.pulse(now);
+                    let mut out = io::stdout().lock();
+                    writeln!(out, "{PULSE_PREFIX}{pulse}").and_then(|()| out.flush())
+                }
+                (Medium::Log(_) | Medium::Terminal | Medium::None, _) => Ok(()),
+            };
         }
     }
 
@@ -167,7 +232,38 @@ impl Shared {
     }
 }
 
+impl Medium {
+    /// How often it is told.
+    fn period(self) -> Duration {
+        match self {
+            Self::Terminal | Self::None => REFRESH,
+            Self::Log(_) => LOG,
+            Self::Pulse => PULSE,
+        }
+    }
+}
+
+/// Whether a run of this load may take so long that a log is to say how far it is. Where it does not, there is no further
+/// thread in this process, which would make system calls of the others slower.
+fn may_be_long(load: &Load) -> bool {
+    match load.extent {
+        Extent::Duration(ns) => u128::from(ns) + u128::from(load.warmup_ns) > LOG.as_nanos(),
+        Extent::Count(count) => count.saturating_mul(load.connections as u64) >= MANY,
+    }
+}
+
 impl State {
+    /// The rate of the last second, if it is known, and where things are.
+    fn pulse(&self, now: Nanos) -> String {
+        match &self.shown {
+            Shown::Progress(progress) => {
+                let rate = progress.present().rate.unwrap_or(0.0);
+                format!("{rate:.1} {}", progress.where_it_is(now))
+            }
+            Shown::Live(_) => String::new(),
+        }
+    }
+
     /// Looks at what the threads tell; `None` if it is not worth to be seen yet.
     fn look(&mut self, now: Nanos) -> Option<String> {
         let look = self.pulses.as_ref()?.look();
@@ -182,6 +278,15 @@ impl State {
             }
         }
     }
+}
+
+/// A bar of which the message is all there is; without it, nothing is drawn.
+fn bar(target: ProgressDrawTarget) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, target);
+    bar.set_style(
+        ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()),
+    );
+    bar
 }
 
 #[cfg(test)]
@@ -208,7 +313,8 @@ mod tests {
     fn screen(view: View) -> (Screen, InMemoryTerm) {
         let terminal = InMemoryTerm::new(20, 80);
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
-        (Screen::on(target, view, &closed()).unwrap(), terminal)
+        let screen = Screen::on(target, Viewer::Person, view, &closed()).unwrap();
+        (screen, terminal)
     }
 
     /// Looks until something is there.
@@ -225,10 +331,10 @@ mod tests {
     #[test]
     fn the_live_view_is_replaced_in_place_and_gone_at_the_end() {
         let (screen, terminal) = screen(View::Live);
-        screen.begin_run(1, Some(2), pulses(1_000));
+        screen.begin_run(1, Some(Of::Runs(2)), pulses(1_000));
         let first = seen(&terminal, "1,000");
         assert_eq!(first.lines().count(), 8, "{first}");
-        screen.begin_run(2, Some(2), pulses(2_000));
+        screen.begin_run(2, Some(Of::Runs(2)), pulses(2_000));
         let second = seen(&terminal, "2,000");
         assert!(
             second.contains("run 2 of 2") && !second.contains("run 1 of 2"),
@@ -254,7 +360,7 @@ mod tests {
     #[test]
     fn progress_is_a_line() {
         let (screen, terminal) = screen(View::Progress);
-        screen.begin_run(3, Some(4), pulses(2_000));
+        screen.begin_run(3, Some(Of::Runs(4)), pulses(2_000));
         let line = seen(&terminal, "run 3 of 4, 62 %");
         assert_eq!(line.lines().count(), 1);
     }
@@ -274,8 +380,44 @@ mod tests {
     }
 
     #[test]
+    fn a_log_has_lines_of_long_runs_only() {
+        let of = |extent| {
+            let load = Load {
+                extent,
+                ..closed().load
+            };
+            let subject = Subject { load, ..closed() };
+            let hidden = ProgressDrawTarget::hidden();
+            let screen = Screen::on(hidden, Viewer::Person, View::Live, &subject).unwrap();
+            assert_eq!(screen.is_seen(), screen.shared.medium != Medium::None);
+            screen.shared.medium
+        };
+        let second = 1_000_000_000;
+        assert_eq!(of(Extent::Duration(60 * second)), Medium::None);
+        assert_eq!(of(Extent::Duration(61 * second)), Medium::Log("rpctest"));
+        assert_eq!(of(Extent::Count(10_000)), Medium::None);
+        assert_eq!(of(Extent::Count(1_000_000_000)), Medium::Log("rpctest"));
+    }
+
+    #[test]
+    fn whoever_started_this_process_is_told_rate_and_place() {
+        let mut state = State {
+            shown: Shown::Progress(Progress::new(&closed().load, 0)),
+            began: 0,
+            pulses: None,
+            ended: false,
+        };
+        assert_eq!(state.pulse(0), "0.0 run 0, 0:00 so far");
+        if let Shown::Progress(progress) = &mut state.shown {
+            progress.begin(0, 2, Some(Of::Runs(3)));
+        }
+        assert_eq!(state.pulse(0), "0.0 run 2 of 3, 33 %, 0:00 so far");
+    }
+
+    #[test]
     fn where_nobody_sees_it_nothing_is_drawn() {
-        let screen = Screen::on(ProgressDrawTarget::hidden(), View::Live, &closed()).unwrap();
+        let hidden = ProgressDrawTarget::hidden();
+        let screen = Screen::on(hidden, Viewer::Person, View::Live, &closed()).unwrap();
         assert!(!screen.is_seen());
         screen.begin_run(1, None, pulses(1));
         assert_eq!(screen.print(|| 7), 7);

@@ -22,13 +22,14 @@ use crate::{
         json::{Run, RunLog},
         ksf,
         plot::{Series, Timeline},
+        progress::Of,
         summary,
         table::Table,
         warnings::{Warning, Warnings},
         Subject,
     },
     result::RunResult,
-    screen::{Screen, View},
+    screen::{Screen, View, Viewer},
     stats::{ksf::Running, search::Verdict},
     Histogram, Ledger,
 };
@@ -61,7 +62,9 @@ pub(super) struct Printer {
     /// What is shown while the campaign goes on.
     screen: Option<Screen>,
     /// How many runs there are to be, as things are.
-    of: Option<u64>,
+    of: Option<Of>,
+    /// How many there are to be at most, if that depends on what is measured.
+    at_most: Option<u64>,
     /// The address of the first server that was connected to.
     address: Option<SocketAddr>,
     log: RunLog,
@@ -109,6 +112,11 @@ impl Printer {
             style,
             screen: None,
             of: None,
+            at_most: match plan {
+                Plan::UntilCi { most, .. } => Some(*most),
+                Plan::Compare(plan) => Some(2 * plan.pairs),
+                Plan::Iterations(_) | Plan::Search(_) => None,
+            },
             address: None,
             log: RunLog::default(),
             series,
@@ -154,7 +162,12 @@ impl Printer {
         if !self.style.is_quiet {
             self.print_header();
         }
-        let screen = Screen::begin(self.style.view, &self.subject);
+        let viewer = if self.style.is_agent {
+            Viewer::Starter
+        } else {
+            Viewer::Person
+        };
+        let screen = Screen::begin(viewer, self.style.view, &self.subject);
         self.screen = Some(screen.context("cannot start a thread")?);
         self.check()
     }
@@ -340,7 +353,7 @@ impl Printer {
 impl Observer for &RefCell<Printer> {
     fn begins(&mut self, assignment: &Assignment, of: Option<u64>) {
         let mut printer = self.borrow_mut();
-        printer.of = of;
+        printer.of = of.map(Of::Runs).or(printer.at_most.map(Of::AtMost));
         printer.log.begins(assignment, of);
     }
 

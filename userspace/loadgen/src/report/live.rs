@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use super::{
     number::{grouped, latency, rate, NOT_AVAILABLE},
-    progress::Progress,
+    progress::{Of, Progress},
     Subject,
 };
 use crate::{
@@ -43,9 +43,8 @@ impl Live {
     }
 
     /// The run with this number, from 1, begins now. As things are, it is one of so many.
-    pub fn begin(&mut self, now: Nanos, run: u64, of: Option<u64>) {
+    pub fn begin(&mut self, now: Nanos, run: u64, of: Option<Of>) {
         self.progress.begin(now, run, of);
-        self.last_bar = now;
     }
 
     /// The threads told this.
@@ -146,7 +145,7 @@ mod tests {
     #[test]
     fn before_anything_is_told_nothing_is_known() {
         let mut live = Live::new(&closed(), 0);
-        live.begin(0, 1, Some(3));
+        live.begin(0, 1, Some(Of::Runs(3)));
         let expected = "\
 rpctest: NFS 3 NULL over TCP to [::1]:2049
 run 1 of 3, 0 %, 0:00 so far
@@ -199,9 +198,22 @@ answered           150,000
     }
 
     #[test]
+    fn short_runs_have_bars_too() {
+        let mut live = Live::new(&closed(), 0);
+        for run in 1..=30 {
+            let now = run * SECOND / 10;
+            live.begin(now, run, Some(Of::Runs(30)));
+            live.tell(now, look(now, 1_128, &[(1_000, 1_000)]));
+        }
+        let lines = live.lines(3 * SECOND);
+        assert_eq!(lines[2], "requests/s          10,000   ███");
+        assert_eq!(lines[4], "p99                1.00 us   ███");
+    }
+
+    #[test]
     fn the_view_is_narrow_enough_for_any_terminal() {
         let mut live = Live::new(&closed(), 0);
-        live.begin(0, 1, Some(1));
+        live.begin(0, 1, Some(Of::Runs(1)));
         for second in 1..200 {
             live.tell(
                 second * SECOND,

@@ -25,15 +25,37 @@ pub struct Progress {
     began: Nanos,
     run_began: Nanos,
     run: u64,
-    of: Option<u64>,
+    of: Option<Of>,
+    /// What the threads of earlier runs told in the end, all together.
+    before: Look,
+    /// What those of this run told last.
+    last: Option<Look>,
+    /// What was told in the last second, with all before it: short runs follow each other faster than anybody looks.
     looks: VecDeque<Look>,
+}
+
+/// How many runs there will be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// So many, if nothing goes wrong.
+    Runs(u64),
+    /// So many, or fewer.
+    AtMost(u64),
+}
+
+impl Of {
+    fn runs(self) -> u64 {
+        match self {
+            Self::Runs(runs) | Self::AtMost(runs) => runs,
+        }
+    }
 }
 
 /// The figures of the last second.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Present {
+pub(crate) struct Present {
     /// Replies per second; `None` if the threads have not told enough.
-    pub(super) rate: Option<f64>,
+    pub(crate) rate: Option<f64>,
     /// Response latencies.
     pub(super) latencies: Distribution,
 }
@@ -52,18 +74,32 @@ impl Progress {
             run_began: now,
             run: 0,
             of: None,
+            before: Look::default(),
+            last: None,
             looks: VecDeque::new(),
         }
     }
 
-    /// The run with this number, from 1, begins now. As things are, it is one of so many.
-    pub fn begin(&mut self, now: Nanos, run: u64, of: Option<u64>) {
+    /// The run with this number, from 1, begins now, and all was told that there is to be told of the one before. As things
+    /// are, it is one of so many.
+    pub fn begin(&mut self, now: Nanos, run: u64, of: Option<Of>) {
         (self.run_began, self.run, self.of) = (now, run, of);
-        self.looks.clear();
+        if let Some(last) = self.last.take() {
+            self.before += &last;
+        }
     }
 
     /// The threads told this.
     pub fn tell(&mut self, look: Look) {
+        if look.at == 0 {
+            // They have not told anything yet.
+            return;
+        }
+        let mut all = self.before.clone();
+        all += &look;
+        all.at = look.at;
+        self.last = Some(look);
+        let look = all;
         // One that is older than a second stays, so that there is always a whole second to look at.
         while self
             .looks
@@ -85,9 +121,12 @@ impl Progress {
     }
 
     /// Which run it is, how much of all is done and how long the rest takes.
-    pub(super) fn where_it_is(&self, now: Nanos) -> String {
+    pub(crate) fn where_it_is(&self, now: Nanos) -> String {
         let run = match self.of {
-            Some(of) => format!("run {} of {}", grouped(self.run), grouped(of)),
+            Some(Of::Runs(of)) => format!("run {} of {}", grouped(self.run), grouped(of)),
+            Some(Of::AtMost(of)) => {
+                format!("run {} of at most {}", grouped(self.run), grouped(of))
+            }
             None => format!("run {}", grouped(self.run)),
         };
         let elapsed = now.saturating_sub(self.began);
@@ -99,7 +138,11 @@ impl Progress {
         let known = part > 0.01 && elapsed > PRESENT;
         let left = if known {
             let left = elapsed as f64 * (1.0 - part) / part;
-            format!("{} left", clock((left * 1e-9).round() as u64))
+            let bound = match self.of {
+                Some(Of::AtMost(_)) => "at most ",
+                Some(Of::Runs(_)) | None => "",
+            };
+            format!("{bound}{} left", clock((left * 1e-9).round() as u64))
         } else {
             format!("{so_far} so far")
         };
@@ -108,13 +151,13 @@ impl Progress {
 
     /// Which part of all runs is done; `None` if nobody knows how many there will be.
     pub(super) fn part(&self, now: Nanos) -> Option<f64> {
-        let of = self.of? as f64;
+        let of = self.of?.runs() as f64;
         let part = match (self.run_ns, self.requests) {
             (Some(run_ns), _) => now.saturating_sub(self.run_began) as f64 / run_ns.max(1) as f64,
             (None, Some(requests)) => {
                 let done = self
-                    .looks
-                    .back()
+                    .last
+                    .as_ref()
                     .map_or(0, |look| look.ledger.scheduled.saturating_sub(look.warmup));
                 done as f64 / requests.max(1) as f64
             }
@@ -124,13 +167,13 @@ impl Progress {
         Some(((before + part.clamp(0.0, 1.0)) / of.max(1.0)).min(1.0))
     }
 
-    /// What the threads told last.
+    /// What the threads of this run told last.
     pub(super) fn look(&self) -> Option<&Look> {
-        self.looks.back()
+        self.last.as_ref()
     }
 
     /// The figures of the last second.
-    pub(super) fn present(&self) -> Present {
+    pub(crate) fn present(&self) -> Present {
         let (Some(first), Some(last)) = (self.looks.front(), self.looks.back()) else {
             return Present::default();
         };
@@ -183,7 +226,7 @@ pub(super) mod tests {
             ..load(Extent::Duration(9 * SECOND))
         };
         let mut progress = Progress::new(&load, 5 * SECOND);
-        progress.begin(5 * SECOND, 1, Some(4));
+        progress.begin(5 * SECOND, 1, Some(Of::Runs(4)));
         assert_eq!(progress.line(5 * SECOND), "run 1 of 4, 0 %, 0:00 so far");
         progress.tell(look(7 * SECOND, 1_128, &[]));
         progress.tell(look(8 * SECOND, 51_128, &[]));
@@ -191,16 +234,22 @@ pub(super) mod tests {
             progress.line(10 * SECOND),
             "run 1 of 4, 12 %, 0:35 left, 50,000/s"
         );
-        progress.begin(35 * SECOND, 4, Some(4));
-        assert_eq!(progress.line(44 * SECOND), "run 4 of 4, 97 %, 0:01 left");
+        progress.begin(35 * SECOND, 4, Some(Of::Runs(4)));
+        assert_eq!(
+            progress.where_it_is(44 * SECOND),
+            "run 4 of 4, 97 %, 0:01 left"
+        );
         // It takes longer than it was to.
-        assert_eq!(progress.line(50 * SECOND), "run 4 of 4, 100 %, 0:00 left");
+        assert_eq!(
+            progress.where_it_is(50 * SECOND),
+            "run 4 of 4, 100 %, 0:00 left"
+        );
     }
 
     #[test]
     fn runs_that_are_told_by_their_number_have_what_was_sent() {
         let mut progress = Progress::new(&load(Extent::Count(1_000)), 0);
-        progress.begin(0, 1, Some(1));
+        progress.begin(0, 1, Some(Of::Runs(1)));
         progress.tell(look(2 * SECOND, 1_000, &[]));
         // Four connections have 1,000 each.
         assert_eq!(progress.line(2 * SECOND), "run 1 of 1, 25 %, 0:06 left");
@@ -239,12 +288,37 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_new_run_forgets_the_one_before() {
+    fn there_may_be_an_upper_bound_of_the_time_left() {
+        let mut progress = Progress::new(&load(Extent::Duration(SECOND)), 0);
+        progress.begin(9 * SECOND, 10, Some(Of::AtMost(99)));
+        assert_eq!(
+            progress.line(10 * SECOND),
+            "run 10 of at most 99, 10 %, at most 1:29 left"
+        );
+    }
+
+    #[test]
+    fn the_last_second_is_seen_however_short_runs_are() {
+        let mut progress = Progress::new(&load(Extent::Count(1_000)), 0);
+        // Each is looked at once.
+        for run in 1..=40 {
+            progress.begin(run * SECOND / 10, run, Some(Of::Runs(40)));
+            progress.tell(look(run * SECOND / 10 + 1, 1_128, &[(1_000, 1_000)]));
+        }
+        assert_eq!(progress.present().rate, Some(10_000.0));
+        assert_eq!(progress.present().latencies.len(), 10_000);
+        assert_eq!(
+            progress.look().map(|look| look.ledger.answered),
+            Some(1_000)
+        );
+    }
+
+    #[test]
+    fn threads_that_have_told_nothing_yet_are_not_asked() {
         let mut progress = Progress::new(&load(Extent::Count(1)), 0);
         progress.begin(0, 1, None);
-        progress.tell(look(SECOND, 1_000, &[]));
-        progress.begin(2 * SECOND, 2, None);
-        progress.tell(look(3 * SECOND, 500, &[]));
+        progress.tell(Look::default());
+        progress.tell(look(7 * SECOND, 1_000, &[]));
         assert_eq!(progress.present().rate, None);
     }
 }
