@@ -216,7 +216,7 @@ impl LoadOptions {
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 fn nanos(time: Duration) -> Nanos {
     time.as_nanos().try_into().unwrap_or(Nanos::MAX)

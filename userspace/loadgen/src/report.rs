@@ -98,7 +98,7 @@ impl Subject {
 }
 
 /// Puts parts on as few lines as are wide enough, after a label on the first; all begin in the same column.
-fn labelled(label: &str, parts: &[String]) -> String {
+pub(crate) fn labelled(label: &str, parts: &[String]) -> String {
     /// Where the text begins.
     const INDENT: usize = 12;
     let mut text = format!("{label:<INDENT$}");

@@ -280,6 +280,51 @@ impl State {
     }
 }
 
+/// A line on standard error that says how far other processes are: in place on a terminal, and a line a minute in a log.
+#[derive(Debug)]
+pub(crate) struct Line {
+    bar: ProgressBar,
+    tool: &'static str,
+    /// When a log was told last.
+    told: Nanos,
+}
+
+impl Line {
+    /// A line of this tool.
+    pub(crate) fn new(tool: &'static str) -> Self {
+        Self {
+            bar: bar(ProgressDrawTarget::stderr()),
+            tool,
+            told: clock::now(),
+        }
+    }
+
+    /// Shows this, if it is time.
+    pub(crate) fn show(&mut self, text: &str) {
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text.to_owned());
+            return;
+        }
+        let now = clock::now();
+        if u128::from(now.saturating_sub(self.told)) >= LOG.as_nanos() {
+            self.told = now;
+            // If nobody reads it, that is no reason to end.
+            let _ = writeln!(io::stderr(), "{}: {text}", self.tool);
+        }
+    }
+
+    /// Does something that prints, and keeps out of its way meanwhile.
+    pub(crate) fn print<T>(&self, prints: impl FnOnce() -> T) -> T {
+        self.bar.suspend(prints)
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 /// A bar of which the message is all there is; without it, nothing is drawn.
 fn bar(target: ProgressDrawTarget) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, target);

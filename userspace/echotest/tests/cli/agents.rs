@@ -2,7 +2,12 @@
 
 //! Several machines that measure together: here, they are all this one.
 
-use std::{fs, process::Stdio, sync::Barrier};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    process::Stdio,
+    sync::{mpsc::channel, Barrier, Mutex},
+};
 
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -52,6 +57,17 @@ fn agents_measure_together_and_their_results_are_merged() {
         server.address
     );
     assert_eq!(run.out.lines().next(), Some(&heading[..]));
+    let machines = run
+        .out
+        .lines()
+        .find(|line| line.starts_with("machines    "));
+    let machines = machines.unwrap_or_else(|| panic!("{}", run.out));
+    for host in ["one", "two"] {
+        assert!(
+            machines.contains(&format!(" {host}: 100 answered, ")),
+            "{machines}"
+        );
+    }
     let document = document(&stage.read("out.json"));
     assert_eq!(document["provenance"].as_array().unwrap().len(), 2);
     assert_eq!(document["servers"][0]["response"]["count"], 200);
@@ -199,6 +215,87 @@ fn what_agents_complain_about_is_told_with_their_host() {
         ..Ledger::default()
     };
     assert_eq!(run.ledger(), ledger);
+}
+
+#[test]
+fn an_agent_that_says_nothing_is_named() {
+    let (server, _) = Server::good();
+    let first = "if [ $1 = stuck ]; then exec sleep 1000; fi";
+    let stage = stage("an_agent_that_says_nothing_is_named", first);
+    let run = stage.agents(
+        "good,stuck",
+        &format!("--agent-timeout 5 -c 20 {}", server.address),
+    );
+    run.assert_failed("agent stuck: said nothing for 5 s");
+    // Nobody connects before all are there.
+    assert_eq!((server.connections(), &run.out[..]), (0, ""));
+}
+
+#[test]
+fn rows_are_printed_while_agents_measure() {
+    // The second run goes on when the row of the first one was read.
+    let (read, is_read) = channel::<()>();
+    let is_read = Mutex::new(is_read);
+    let server = Server::new(move |stream, connection| {
+        if connection >= 2 {
+            let _ = is_read.lock().unwrap().recv();
+        }
+        echo_messages(stream, |_, _| {})
+    });
+    let stage = stage("rows_are_printed_while_agents_measure", "");
+    let shell = format!("sh {}", stage.path("shell").display());
+    let address = server.address.to_string();
+    let options = [
+        "--agents",
+        "one,two",
+        "--agent-shell",
+        &shell,
+        "--timeout",
+        "50",
+    ];
+    let mut child = start(
+        &[&options[..], &["-c", "20", "-i", "2", &address]].concat(),
+        Stdio::null(),
+    );
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("   1 ") {
+        line.clear();
+        assert!(out.read_line(&mut line).unwrap() > 0);
+    }
+    drop(read);
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    let run = finished(child.wait_with_output().unwrap());
+    assert_eq!((run.status, &run.err[..]), (Some(0), ""));
+    let run = Run { out: rest, ..run };
+    assert_eq!(run.rows(), [("2", 40), ("all", 80)]);
+}
+
+#[test]
+fn agents_have_seeds_of_their_own() {
+    let (server, _) = Server::good();
+    let stage = stage("agents_have_seeds_of_their_own", "");
+    let run = stage.agents(
+        "one,two",
+        &format!("--seed 7 -c 20 --json {}", server.address),
+    );
+    assert_eq!((run.status, &run.err[..]), (Some(0), ""));
+    let document = document(&run.out);
+    let seeds = [0, 1].map(|place| document["provenance"][place]["seed"].as_u64());
+    assert_eq!(seeds, [Some(7), Some(8)]);
+}
+
+#[test]
+fn agents_of_another_build_are_told() {
+    let (server, _) = Server::good();
+    let stage = Stage::new("agents_of_another_build_are_told");
+    let other = r"s/^\(hello echotest [^ ]*\) .*/\1 other/";
+    stage.write("shell", &format!("eval \"$2\" | sed -u '{other}'\n"));
+    let run = stage.agents("one", &format!("-c 20 {}", server.address));
+    run.assert_good(&[("1", 20)]);
+    let warning = "echotest: warning: agent one: built from another commit (other, and ";
+    assert!(run.warnings[0].starts_with(warning), "{:?}", run.warnings);
 }
 
 #[test]

@@ -80,17 +80,19 @@ fn an_agent_ends_when_nobody_waits_for_it() {
     let address = server.address.to_string();
     let mut child = start(&["--agent", "-c", "1000M", &address], Stdio::piped());
     let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    out.read_line(&mut line).unwrap();
-    assert!(line.starts_with("ready echotest "), "{line}");
     let mut input = child.stdin.take().unwrap();
-    input.write_all(b"go\n").unwrap();
+    for state in ["hello", "ready"] {
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert!(line.starts_with(&format!("{state} echotest ")), "{line}");
+        input.write_all(b"go\n").unwrap();
+    }
     told.recv().unwrap();
     drop(input);
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     let run = finished(child.wait_with_output().unwrap());
-    let document = document(&rest);
+    let document = document(rest.lines().last().unwrap());
     assert_eq!(document["stopped"], "interrupted");
     let ledger = &document["servers"][0]["ledger"];
     let count = |name: &str| ledger[name].as_u64().unwrap();

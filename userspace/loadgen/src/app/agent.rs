@@ -11,15 +11,34 @@ use std::{
 use anyhow::Context;
 
 use super::Tool;
-use crate::interrupt::Interrupt;
+use crate::{
+    campaign::{Answer, Conclusion},
+    interrupt::Interrupt,
+    report::{
+        json::{Document, Question, Run},
+        provenance::GIT_COMMIT,
+    },
+};
 
-/// What an agent prints, before its name and version, when its connections are open and it waits for a line.
-pub(super) const READY: &str = "ready";
+/// What an agent prints, before its name, version and commit, when it waits for a line to open the connections of a run.
+pub(super) const HELLO: &str = "hello ";
+
+/// The same, when they are open and it waits for a line to begin.
+pub(super) const READY: &str = "ready ";
+
+/// What it prints before a document of one run, when that is over.
+pub(super) const RUN: &str = "run ";
+
+/// What this program is called, its version, and the commit that it was built from.
+pub(super) fn build<T: Tool>() -> String {
+    let commit = GIT_COMMIT.unwrap_or("unknown");
+    format!("{} {} {commit}", T::NAME, T::VERSION)
+}
 
 /// Who says when the runs of this process begin.
 #[derive(Debug)]
 pub(super) struct Starter {
-    ready: String,
+    build: String,
     lines: Receiver<()>,
 }
 
@@ -43,23 +62,47 @@ impl Starter {
             })
             .context("cannot start a thread")?;
         Ok(Self {
-            ready: format!("{READY} {} {}", T::NAME, T::VERSION),
+            build: build::<T>(),
             lines,
         })
     }
 
-    /// Says that the connections of a run are open, and waits until those of the other agents are.
+    /// Says how far this agent is, and waits until all others are.
     ///
     /// # Errors
     ///
     /// There will be no run.
-    pub(super) fn wait(&self) -> anyhow::Result<()> {
-        let mut out = io::stdout().lock();
-        writeln!(out, "{}", self.ready)
-            .and_then(|()| out.flush())
+    pub(super) fn wait(&self, state: &str) -> anyhow::Result<()> {
+        say(|out| writeln!(out, "{state}{}", self.build))
             .context("cannot write to standard output")?;
         self.lines
             .recv()
             .context("nobody waits for this agent any more")
     }
+}
+
+/// Tells what a run brought.
+///
+/// # Errors
+///
+/// Nobody reads it.
+pub(super) fn tell_run(question: Question, run: Run) -> anyhow::Result<()> {
+    let conclusion = Conclusion::<String> {
+        servers: Vec::new(),
+        answer: Answer::Iterated,
+        stopped: None,
+    };
+    let document = Document::new(question, vec![run], &conclusion);
+    say(|out| {
+        out.write_all(RUN.as_bytes())?;
+        document.write(out)
+    })
+    .context("cannot write to standard output")
+}
+
+/// Writes a line, whole and at once.
+fn say(write: impl FnOnce(&mut io::StdoutLock<'static>) -> io::Result<()>) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    write(&mut out)?;
+    out.flush()
 }

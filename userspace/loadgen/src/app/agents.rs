@@ -3,35 +3,37 @@
 //! Measures from several machines at the same time: the same program is started on each, their runs begin together, and what
 //! they measured is merged.
 //!
-//! An agent opens the connections of a run, prints `ready` with its name and version, and waits for a line; when all wait,
-//! each gets it. In the end each prints its JSON document. An agent whose standard input ends comes to its end, so that none
-//! goes on without this process.
+//! An agent says hello with its name and version, and waits for a line; when all have, each gets it, opens the connections of
+//! a run, says that it is ready and waits again. While it measures it tells each second how far it is, and after each run
+//! what that brought; in the end, its JSON document. An agent whose standard input ends comes to its end, so that none goes on
+//! without this process.
+
+mod remote;
 
 use std::{
     env,
     ffi::{OsStr, OsString},
-    io::{self, BufRead, BufReader, Read, Write},
-    os::unix::process::CommandExt,
-    process::{Child, ChildStdin, Command, Stdio},
-    sync::{
-        atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::{channel, Receiver, RecvTimeoutError, Sender},
-        Arc,
-    },
-    thread,
+    sync::mpsc::{channel, Receiver, RecvTimeoutError},
     time::{Duration, Instant},
 };
 
-use anyhow::{anyhow, bail, Context};
+use anyhow::{anyhow, Context};
 
+use self::remote::{Agent, Event};
 use super::{
-    agent::READY,
     cli::{Cli, OutputOptions},
-    merge, output, Tool,
+    merge::{self, Rows},
+    output, Tool,
 };
 use crate::{
     interrupt::Interrupt,
-    report::{self, json::Document},
+    report::{
+        self,
+        json::Document,
+        number::{grouped, rate, NOT_AVAILABLE},
+    },
+    result::Window,
+    screen::Line,
 };
 
 /// How long agents may take to tell what they measured when one of them failed.
@@ -40,47 +42,8 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How soon it is noticed that somebody wants an end.
 const ATTENTION: Duration = Duration::from_millis(100);
 
-/// How long the last words of an agent that has ended may take.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// What an agent does.
-#[derive(Debug)]
-enum Event {
-    /// It waits for the others, and is this program in this version.
-    Ready(String),
-    /// It has measured.
-    Document(String),
-    /// It says no more.
-    End,
-}
-
-/// An agent; ended when it is dropped.
-#[derive(Debug)]
-struct Agent {
-    host: String,
-    process: Child,
-    input: Option<ChildStdin>,
-    document: Option<Document>,
-    is_ready: bool,
-    has_ended: bool,
-    /// Whether it is no longer of interest what it complains about.
-    dismissed: Arc<AtomicBool>,
-    /// Disconnected when it can complain no more.
-    complaints: Option<Receiver<()>>,
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.input = None;
-        // It may have ended by itself.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        if let Some(complaints) = self.complaints.take() {
-            // A shell may leave somebody behind who keeps standard error open.
-            let _ = complaints.recv_timeout(LAST_WORDS);
-        }
-    }
-}
+/// How long an agent may say nothing beside the time that it may wait for the server.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Measures by agents, and reports.
 pub(super) fn measure<T: Tool>(cli: &Cli<T>) -> anyhow::Result<()> {
@@ -88,263 +51,244 @@ pub(super) fn measure<T: Tool>(cli: &Cli<T>) -> anyhow::Result<()> {
     let interrupt = Interrupt::by_signals().context("cannot handle signals")?;
     let mut words = env::args_os();
     let own_name = words.next().unwrap_or_else(|| T::NAME.into());
-    let program = cli
-        .agents
+    let options = &cli.agents;
+    let program = options
         .agent_program
         .as_ref()
         .map_or(own_name, OsString::from);
-    let command = remote_command(&program, agent_arguments(words));
+    let arguments = agent_arguments(words);
     let (sender, events) = channel();
-    let mut agents = cli
-        .agents
-        .agents
-        .iter()
-        .enumerate()
-        .map(|(place, host)| Agent::start(place, host, &cli.agents.agent_shell, &command, &sender))
+    let hosts = options.agents.iter().enumerate();
+    let agents = hosts
+        .map(|(place, host)| {
+            let own = own_arguments(cli.load.seed, place);
+            let command = remote_command(&program, own.iter().chain(&arguments));
+            Agent::start(place, host, &options.agent_shell, &command, &sender)
+        })
         .collect::<anyhow::Result<Vec<_>>>()?;
     drop(sender);
-    let outcome = follow::<T>(&mut agents, &events, &interrupt);
-    let reported = report::<T>(&mut agents, &outcome, &cli.output, cli.load.no_headers);
+    let patience = options.agent_timeout;
+    let mut party = Party {
+        agents,
+        patience: patience.unwrap_or(PATIENCE + cli.load.timeout()),
+        rows: Rows::new(&cli.output, cli.load.no_headers),
+        line: Line::new(T::NAME),
+    };
+    let outcome = party.follow::<T>(&events, &interrupt);
+    let reported = party.report::<T>(&outcome, &cli.output);
     outcome.and(reported)
 }
 
-/// Starts runs together until all agents have ended. When one cannot go on, none does.
-///
-/// # Errors
-///
-/// One could not go on, or found that not all was well; or somebody wants an end.
-fn follow<T: Tool>(
-    agents: &mut [Agent],
-    events: &Receiver<(usize, Event)>,
-    interrupt: &Interrupt,
-) -> anyhow::Result<()> {
-    let mut outcome = Ok(());
-    let mut deadline: Option<Instant> = None;
-    loop {
-        if deadline.is_none() && interrupt.is_raised() {
-            outcome = Err(anyhow!("interrupted"));
-            deadline = Some(Instant::now() + GRACE);
-            agents.iter_mut().for_each(Agent::dismiss);
-        }
-        let patience = match deadline {
-            None => ATTENTION,
-            Some(deadline) => deadline.saturating_duration_since(Instant::now()),
-        };
-        let (place, event) = match events.recv_timeout(patience) {
-            Ok(event) => event,
-            Err(RecvTimeoutError::Timeout) if deadline.is_none() => continue,
-            // No event is left, or no time.
-            Err(_) => return outcome,
-        };
-        let agent = &mut agents[place];
-        if let Err(error) = agent.take::<T>(event) {
-            outcome = outcome.and(Err(error.context(format!("agent {}", agent.host))));
-            if agent.has_given_up() && deadline.is_none() {
-                deadline = Some(Instant::now() + GRACE);
-                agents.iter_mut().for_each(Agent::dismiss);
-            }
-        }
-        let waits = |agent: &Agent| agent.is_ready || agent.has_ended;
-        if deadline.is_none() && agents.iter().all(waits) {
-            agents
-                .iter_mut()
-                .filter(|agent| agent.is_ready)
-                .for_each(Agent::go);
-        }
-    }
+/// All agents.
+#[derive(Debug)]
+struct Party {
+    agents: Vec<Agent>,
+    /// How long one may say nothing.
+    patience: Duration,
+    rows: Rows,
+    line: Line,
 }
 
-/// Reports what was measured. Of agents that could not go on together, that is the runs that all of them made who made any.
-fn report<T: Tool>(
-    agents: &mut [Agent],
-    outcome: &anyhow::Result<()>,
-    options: &OutputOptions,
-    no_headers: bool,
-) -> anyhow::Result<()> {
-    let all = agents.len();
-    let (hosts, mut documents): (Vec<_>, Vec<_>) = agents
-        .iter_mut()
-        .filter_map(|agent| Some((&agent.host, agent.document.take()?)))
-        .filter(|(_, document)| !document.runs.is_empty())
-        .unzip();
-    if let Err(error) = outcome {
-        let runs = documents.iter().map(|document| document.runs.len()).min();
-        for document in &mut documents {
-            document.runs.truncate(runs.unwrap_or_default());
-            if hosts.len() < all {
-                document.stopped.get_or_insert_with(|| format!("{error:#}"));
+impl Party {
+    /// Starts runs together until all agents have ended. When one cannot go on, none does.
+    ///
+    /// # Errors
+    ///
+    /// One could not go on, or found that not all was well; or somebody wants an end.
+    fn follow<T: Tool>(
+        &mut self,
+        events: &Receiver<(usize, Event)>,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        let mut deadline: Option<Instant> = None;
+        loop {
+            if deadline.is_none() {
+                if let Err(error) = self.check(interrupt) {
+                    outcome = outcome.and(Err(error));
+                    deadline = Some(self.dismiss());
+                }
+            }
+            self.line.show(&self.place());
+            let patience = match deadline {
+                None => ATTENTION,
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+            };
+            let (place, event) = match events.recv_timeout(patience) {
+                Ok(event) => event,
+                Err(RecvTimeoutError::Timeout) if deadline.is_none() => continue,
+                // No event is left, or no time.
+                Err(_) => return outcome,
+            };
+            let is_run = matches!(event, Event::Run(_));
+            let agent = &mut self.agents[place];
+            let mut goes_on = true;
+            if let Err(error) = agent.take::<T>(event) {
+                outcome = outcome.and(Err(error.context(format!("agent {}", agent.host))));
+                goes_on = !agent.has_given_up();
+            }
+            if is_run {
+                if let Err(error) = self.print_rows::<T>() {
+                    outcome = outcome.and(Err(error));
+                    goes_on = false;
+                }
+            }
+            if !goes_on && deadline.is_none() {
+                deadline = Some(self.dismiss());
+            }
+            let waits = |agent: &Agent| agent.is_ready || agent.has_ended;
+            if deadline.is_none() && self.agents.iter().all(waits) {
+                let ready = self.agents.iter_mut().filter(|agent| agent.is_ready);
+                ready.for_each(Agent::go);
             }
         }
     }
-    if documents.is_empty() {
-        return Ok(());
-    }
-    let document = report::merge::merge(documents).map_err(|error| match error.document() {
-        Some(place) => anyhow::anyhow!("agent {}: {error}", hosts[place]),
-        None => error.into(),
-    })?;
-    merge::report::<T>(document, options, no_headers)
-}
 
-impl Agent {
-    fn start(
-        place: usize,
-        host: &str,
-        shell: &str,
-        command: &OsStr,
-        events: &Sender<(usize, Event)>,
-    ) -> anyhow::Result<Self> {
-        let mut words = shell.split_whitespace();
-        let program = words.next().context("--agent-shell is empty")?;
-        let context = || format!("cannot start {program} for the agent {host}");
-        let mut process = Command::new(program)
-            .args(words)
-            .arg(host)
-            .arg(command)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // What is typed at the terminal is for this process, which tells its agents.
-            .process_group(0)
-            .spawn()
-            .with_context(context)?;
-        let (output, errors) = (process.stdout.take(), process.stderr.take());
-        let mut agent = Self {
-            host: host.to_owned(),
-            input: process.stdin.take(),
-            process,
-            document: None,
-            is_ready: false,
-            has_ended: false,
-            dismissed: Arc::default(),
-            complaints: None,
-        };
-        let (told, complaints) = channel::<()>();
-        agent.complaints = Some(complaints);
-        let (dismissed, name) = (Arc::clone(&agent.dismissed), host.to_owned());
-        thread::Builder::new()
-            .spawn(move || {
-                let _told = told;
-                for line in errors.into_iter().flat_map(lines) {
-                    if !dismissed.load(Relaxed) {
-                        pass_on(&name, &line);
-                    }
-                }
-            })
-            .with_context(context)?;
-        let (events, name) = (events.clone(), host.to_owned());
-        thread::Builder::new()
-            .spawn(move || {
-                for line in output.into_iter().flat_map(lines) {
-                    let event = match line.strip_prefix(READY) {
-                        Some(who) => Event::Ready(who.trim().to_owned()),
-                        None if line.starts_with('{') => Event::Document(line),
-                        None => {
-                            // What its shell greets with.
-                            pass_on(&name, &line);
-                            continue;
-                        }
-                    };
-                    // When nobody listens any more, it is over.
-                    if events.send((place, event)).is_err() {
-                        return;
-                    }
-                }
-                let _ = events.send((place, Event::End));
-            })
-            .with_context(context)?;
-        Ok(agent)
+    /// Checks that nobody wants an end, and that all agents do something.
+    fn check(&mut self, interrupt: &Interrupt) -> anyhow::Result<()> {
+        if interrupt.is_raised() {
+            return Err(anyhow!("interrupted"));
+        }
+        let patience = self.patience;
+        let silent = self
+            .agents
+            .iter_mut()
+            .find(|agent| agent.is_silent(patience));
+        match silent {
+            None => Ok(()),
+            Some(agent) => {
+                agent.kill();
+                let seconds = patience.as_secs();
+                Err(anyhow!(
+                    "agent {}: said nothing for {seconds} s",
+                    agent.host
+                ))
+            }
+        }
     }
 
-    /// Notes what it does.
-    fn take<T: Tool>(&mut self, event: Event) -> anyhow::Result<()> {
-        match event {
-            Event::Ready(who) => {
-                check_version::<T>(&who)?;
-                self.is_ready = true;
-            }
-            Event::Document(text) => {
-                let document = Document::read(&text)?;
-                for from in &document.provenance {
-                    check_version::<T>(&format!("{} {}", from.tool, from.version))?;
-                }
-                self.document = Some(document);
-            }
-            Event::End => {
-                self.is_ready = false;
-                self.has_ended = true;
-                let status = self.process.wait()?;
-                if self.document.is_none() {
-                    bail!("ended without having measured ({status})");
-                }
-                if !status.success() {
-                    bail!("not all is well there ({status})");
-                }
-            }
+    /// Has all agents come to their end; returns how long they may take for it.
+    fn dismiss(&mut self) -> Instant {
+        self.agents.iter_mut().for_each(Agent::dismiss);
+        Instant::now() + GRACE
+    }
+
+    /// How far things are, and who is waited for.
+    fn place(&self) -> String {
+        let measuring = self.agents.iter().filter_map(|agent| agent.pulse.as_ref());
+        let replies: f64 = measuring.clone().map(|(replies, _)| replies).sum();
+        let mut parts = Vec::new();
+        if let Some((_, place)) = measuring.clone().next() {
+            parts.push(format!("{place}, {}/s", rate(replies)));
+        }
+        let some_wait = self.agents.iter().any(|agent| agent.is_ready);
+        let awaited = self.agents.iter().filter(|agent| {
+            let is_measuring = agent.pulse.is_some();
+            !agent.is_ready && !agent.has_ended && (some_wait || !is_measuring)
+        });
+        let awaited: Vec<_> = awaited.map(|agent| &agent.host[..]).collect();
+        if !awaited.is_empty() {
+            parts.push(format!("waiting for: {}", awaited.join(", ")));
+        }
+        parts.join("; ")
+    }
+
+    /// Prints the rows of the runs that all agents have made.
+    fn print_rows<T: Tool>(&mut self) -> anyhow::Result<()> {
+        let made = self.agents.iter().map(|agent| agent.runs.len());
+        for number in self.rows.printed()..made.min().unwrap_or_default() {
+            let runs = self.agents.iter();
+            let runs =
+                runs.filter_map(|agent| Some((&agent.host, agent.runs.get(number)?.clone())));
+            let (hosts, documents): (Vec<_>, Vec<_>) = runs.unzip();
+            let document = merged(&hosts, documents)?;
+            let rows = &mut self.rows;
+            self.line
+                .print(|| rows.print::<T>(&document, &document.runs))?;
         }
         Ok(())
     }
 
-    /// Whether it makes no more runs although there are more to be made.
-    fn has_given_up(&self) -> bool {
-        self.document
-            .as_ref()
-            .is_none_or(|document| document.stopped.is_some())
-    }
-
-    /// Has the agent begin its run.
-    fn go(&mut self) {
-        self.is_ready = false;
-        if let Some(input) = &mut self.input {
-            // If it has ended meanwhile, that is told soon.
-            let _ = input.write_all(b"go\n").and_then(|()| input.flush());
+    /// Reports what was measured. Of agents that could not go on together, that is the runs that all of them made who made
+    /// any.
+    fn report<T: Tool>(
+        mut self,
+        outcome: &anyhow::Result<()>,
+        options: &OutputOptions,
+    ) -> anyhow::Result<()> {
+        drop(self.line);
+        let all = self.agents.len();
+        let (hosts, mut documents): (Vec<_>, Vec<_>) = self
+            .agents
+            .iter_mut()
+            .filter_map(|agent| Some((agent.take_document()?, &agent.host)))
+            .filter(|(document, _)| !document.runs.is_empty())
+            .map(|(document, host)| (host, document))
+            .unzip();
+        if let Err(error) = outcome {
+            let runs = documents.iter().map(|document| document.runs.len()).min();
+            for document in &mut documents {
+                document.runs.truncate(runs.unwrap_or_default());
+                if hosts.len() < all {
+                    document.stopped.get_or_insert_with(|| format!("{error:#}"));
+                }
+            }
         }
-    }
-
-    /// Has the agent make no more runs, and tell what it has measured.
-    fn dismiss(&mut self) {
-        self.is_ready = false;
-        self.input = None;
-        if !self.has_ended {
-            self.dismissed.store(true, Relaxed);
+        if documents.is_empty() {
+            return Ok(());
         }
+        let machines: Vec<_> = hosts.iter().zip(&documents).map(machine).collect();
+        let document = merged(&hosts, documents)?;
+        merge::report::<T>(document, options, self.rows, &machines)
     }
 }
 
-/// Agents of different versions may measure in different ways.
-fn check_version<T: Tool>(who: &str) -> anyhow::Result<()> {
-    let here = format!("{} {}", T::NAME, T::VERSION);
-    if who != here {
-        bail!("'{who}' is there, and '{here}' here: they must be the same");
+/// Merges what hosts measured together.
+fn merged(hosts: &[&String], documents: Vec<Document>) -> anyhow::Result<Document> {
+    report::merge::merge(documents).map_err(|error| match error.document() {
+        Some(place) => anyhow!("agent {}: {error}", hosts[place]),
+        None => error.into(),
+    })
+}
+
+/// What one of the machines measured.
+fn machine((host, document): (&&String, &Document)) -> String {
+    let mut window = Window::default();
+    let mut answered = 0;
+    for run in &document.runs {
+        answered += run.result.ledger.answered;
+        window.length_ns += run.result.window.length_ns;
+        window.answered += run.result.window.answered;
     }
-    Ok(())
+    let rate = window.rate().map_or(NOT_AVAILABLE.to_owned(), rate);
+    format!("{host}: {} answered, {rate}/s", grouped(answered))
 }
 
-/// The lines of a stream, until it ends or fails.
-fn lines(stream: impl Read) -> impl Iterator<Item = String> {
-    let lines = BufReader::new(stream).split(b'\n').map_while(Result::ok);
-    lines.map(|line| String::from_utf8_lossy(&line).trim_end().to_owned())
-}
-
-/// Prints a line of an agent.
-fn pass_on(host: &str, line: &str) {
-    // If nobody reads it, the exit status has to do.
-    let _ = writeln!(io::stderr(), "{host}: {line}");
+/// What only one agent is told. If they had the same seed, their random arrivals would be the same, and come in bunches.
+fn own_arguments(seed: Option<u64>, place: usize) -> Vec<OsString> {
+    let seed = seed.map(|seed| format!("--seed={}", seed.wrapping_add(place as u64)));
+    let seed = seed.into_iter().map(OsString::from);
+    [OsString::from("--agent")]
+        .into_iter()
+        .chain(seed)
+        .collect()
 }
 
 /// Options that are for the process that starts the agents, and whether a value follows as a word of its own.
-const OWN: [(&str, bool); 6] = [
+const OWN: [(&str, bool); 8] = [
     ("--agents", true),
     ("--agent-shell", true),
     ("--agent-program", true),
+    ("--agent-timeout", true),
+    ("--seed", true),
     ("--hdr-log", true),
     ("--plot", true),
     ("--json", false),
 ];
 
-/// The arguments of an agent: those of this process, without what is not for it.
+/// The arguments of all agents: those of this process, without what is not for them.
 fn agent_arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let mut arguments = vec![OsString::from("--agent")];
+    let mut arguments = Vec::new();
     let mut is_value = false;
     for word in words {
         if std::mem::take(&mut is_value) {
@@ -364,11 +308,11 @@ fn agent_arguments(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
 }
 
 /// The command as a shell reads it.
-fn remote_command(program: &OsStr, arguments: Vec<OsString>) -> OsString {
+fn remote_command<'a>(program: &OsStr, arguments: impl Iterator<Item = &'a OsString>) -> OsString {
     let mut command = quoted(program);
     for argument in arguments {
         command.push(" ");
-        command.push(quoted(&argument));
+        command.push(quoted(argument));
     }
     command
 }
@@ -394,19 +338,26 @@ mod tests {
             arguments(
                 "--agents a,b -j 2 --agent-shell=ssh --json --plot p.svg --hdr-log=x server:7"
             ),
-            "--agent -j 2 server:7"
+            "-j 2 server:7"
         );
         assert_eq!(
-            arguments("--agents=a --json=f.json -c 5 --agent-program /x/y server"),
-            "--agent -c 5 server"
+            arguments("--agents=a --json=f.json -c 5 --seed 7 --agent-timeout=9 --agent-program /x/y server"),
+            "-c 5 server"
         );
+    }
+
+    #[test]
+    fn agents_have_seeds_of_their_own() {
+        assert_eq!(own_arguments(None, 3), ["--agent"]);
+        assert_eq!(own_arguments(Some(7), 0), ["--agent", "--seed=7"]);
+        assert_eq!(own_arguments(Some(u64::MAX), 2), ["--agent", "--seed=1"]);
     }
 
     #[test]
     fn a_shell_reads_every_argument_as_it_was() {
         let command = remote_command(
             OsStr::new("/a b/tool"),
-            vec!["--search".into(), "p99<50us".into(), "it's".into()],
+            ["--search", "p99<50us", "it's"].map(OsString::from).iter(),
         );
         assert_eq!(
             command.to_string_lossy(),

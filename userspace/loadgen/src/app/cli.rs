@@ -2,7 +2,7 @@
 
 //! The command line of a load generator.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
@@ -10,7 +10,7 @@ use super::Tool;
 use crate::{
     campaign::options::{CampaignOptions, CompareOptions, SearchOptions},
     manual::Describe,
-    options::LoadOptions,
+    options::{time_in, LoadOptions, DAY},
     report::options::PlotFile,
     target::Server,
 };
@@ -141,7 +141,7 @@ pub(super) struct ViewOptions {
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct AgentOptions {
     /// Measure from these hosts, on which this program is started over ssh, and merge what they measured; each puts the whole
-    /// load on the server
+    /// load on the server, with a seed of its own
     #[arg(
         long,
         value_name = "HOST,...",
@@ -151,7 +151,7 @@ pub(super) struct AgentOptions {
     )]
     pub(super) agents: Vec<String>,
 
-    /// The command that runs a command on a host
+    /// The command that runs a command on a host: words between spaces, to which the host and a shell's command line are added
     #[arg(
         long,
         value_name = "COMMAND",
@@ -160,9 +160,13 @@ pub(super) struct AgentOptions {
     )]
     pub(super) agent_shell: String,
 
-    /// What this program is called on the agents' hosts [default: as here]
+    /// What this program is called on the agents' hosts [default: as here]; it is quoted, so that ~ and $ stand for themselves
     #[arg(long, value_name = "PATH", requires = "agents")]
     pub(super) agent_program: Option<String>,
+
+    /// Give up when an agent has said nothing for so long [default: 30 more than --timeout]
+    #[arg(long, value_name = "TIME", value_parser = time_in(Duration::from_secs(1)..=DAY), requires = "agents")]
+    pub(super) agent_timeout: Option<Duration>,
 
     /// Be an agent: before each run, say that it is ready and wait for a line
     #[arg(long, hide = true)]

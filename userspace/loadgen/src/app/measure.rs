@@ -7,14 +7,14 @@ use std::{cell::RefCell, time::Duration};
 use anyhow::{bail, Context};
 
 use super::{
-    agent::Starter,
+    agent::{self, Starter, HELLO, READY},
     cli::{OutputOptions, ViewOptions},
     output::{self, Results},
     printer::{Printer, Style},
     Problem, Tool,
 };
 use crate::{
-    campaign::{conduct, Assignment, Plan, Runner, Stopped},
+    campaign::{conduct, Assignment, Observer, Plan, Runner, Stopped},
     interrupt::Interrupt,
     load::{Extent, Load, Pace, Transport},
     options::LoadOptions,
@@ -130,6 +130,16 @@ impl<T: Tool> Measurement<'_, T> {
             keeps_runs: self.is_agent || output::needs_runs(self.output),
         };
         let printer = RefCell::new(Printer::new(subject, &self.plan, names.clone(), style));
+        let question = Question {
+            provenance: Provenance::here(T::NAME, T::VERSION, load.seed),
+            targets: names,
+            what,
+            request_bytes: self.tool.request_bytes(load.transport) as u64,
+            reply_bytes: reply_bytes.map(|bytes| bytes as u64),
+            load: load.clone(),
+            client: machine,
+            plan: self.plan,
+        };
         let mut runs = Runs {
             sessions,
             load: load.clone(),
@@ -140,19 +150,13 @@ impl<T: Tool> Measurement<'_, T> {
                 .transpose()?,
             interrupt,
         };
-        let conclusion = conduct(&self.plan, load.seed, &mut runs, &mut &printer);
-        let mut printer = printer.into_inner();
-        printer.conclude(&conclusion, &self.plan);
-        let question = Question {
-            provenance: Provenance::here(T::NAME, T::VERSION, load.seed),
-            targets: names,
-            what,
-            request_bytes: self.tool.request_bytes(load.transport) as u64,
-            reply_bytes: reply_bytes.map(|bytes| bytes as u64),
-            load,
-            client: machine,
-            plan: self.plan,
+        let mut observer = Watcher {
+            printer: &printer,
+            question: self.is_agent.then_some(&question),
         };
+        let conclusion = conduct(&question.plan, load.seed, &mut runs, &mut observer);
+        let mut printer = printer.into_inner();
+        printer.conclude(&conclusion, &question.plan);
         let results = Results {
             question,
             runs: printer.take_runs(),
@@ -180,6 +184,29 @@ impl<T: Tool> Measurement<'_, T> {
     }
 }
 
+/// Has runs printed and, by an agent, told to the process that started it.
+struct Watcher<'a> {
+    printer: &'a RefCell<Printer>,
+    question: Option<&'a Question>,
+}
+
+impl Observer for Watcher<'_> {
+    fn begins(&mut self, assignment: &Assignment, of: Option<u64>) {
+        let mut printer = self.printer;
+        printer.begins(assignment, of);
+    }
+
+    fn ended(&mut self, assignment: &Assignment, result: &RunResult) {
+        let mut printer = self.printer;
+        printer.ended(assignment, result);
+        let run = printer.borrow().last_run().cloned();
+        if let (Some(question), Some(run)) = (self.question, run) {
+            let told = agent::tell_run(question.clone(), run);
+            printer.borrow_mut().note(told);
+        }
+    }
+}
+
 /// Makes the runs.
 struct Runs<'a, P> {
     sessions: Vec<Session<'a, P>>,
@@ -196,13 +223,16 @@ impl<P: Protocol> Runner for Runs<'_, P> {
     fn run(&mut self, assignment: &Assignment) -> anyhow::Result<RunResult> {
         self.printer.borrow_mut().check()?;
         let load = self.load_of(assignment);
+        if let Some(starter) = &self.starter {
+            starter.wait(HELLO)?;
+        }
         let session = &mut self.sessions[assignment.target];
         let sockets = session.connect(&load)?;
         self.printer
             .borrow_mut()
             .connected(session.address(), sockets.busy_poll_refused.as_ref())?;
         if let Some(starter) = &self.starter {
-            starter.wait()?;
+            starter.wait(READY)?;
         }
         let pulses = self.printer.borrow().watch(assignment, load.threads);
         Ok(session.run(&load, sockets, pulses.as_deref())?)

@@ -14,8 +14,8 @@ use crate::{
     campaign::Summary,
     report::{
         failure,
-        json::Document,
-        merge,
+        json::{Document, Run},
+        labelled, merge,
         number::count_of,
         plot::{Series, Timeline},
         summary,
@@ -37,7 +37,8 @@ pub(super) fn merge<T: Tool>(options: &Merge) -> anyhow::Result<()> {
         Some(place) => anyhow::anyhow!("{}: {error}", options.files[place].display()),
         None => error.into(),
     })?;
-    report::<T>(document, &options.output, options.no_headers)
+    let rows = Rows::new(&options.output, options.no_headers);
+    report::<T>(document, &options.output, rows, &[])
 }
 
 fn read<T: Tool>(path: &Path) -> anyhow::Result<Document> {
@@ -52,11 +53,64 @@ fn read<T: Tool>(path: &Path) -> anyhow::Result<Document> {
     Ok(document)
 }
 
-/// Reports what several machines measured, as what one measures is.
+/// The rows of a table, as far as they are printed.
+#[derive(Debug)]
+pub(super) struct Rows {
+    no_headers: bool,
+    /// Whether standard output is for something else.
+    is_quiet: bool,
+    printed: usize,
+}
+
+impl Rows {
+    /// None yet.
+    pub(super) fn new(options: &OutputOptions, no_headers: bool) -> Self {
+        Self {
+            no_headers,
+            is_quiet: output::takes_stdout(options),
+            printed: 0,
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn printed(&self) -> usize {
+        self.printed
+    }
+
+    /// Prints the rows of runs that follow those which are printed.
+    ///
+    /// # Errors
+    ///
+    /// They cannot be printed.
+    pub(super) fn print<T: Tool>(
+        &mut self,
+        document: &Document,
+        runs: &[Run],
+    ) -> anyhow::Result<()> {
+        if self.is_quiet {
+            self.printed += runs.len();
+            return Ok(());
+        }
+        let subject = subject::<T>(document);
+        let table = Table::of_runs(&subject);
+        if self.printed == 0 && !self.no_headers {
+            print(&format!("{}\n\n{}", subject.heading(), table.header()))?;
+        }
+        for run in runs {
+            print(&table.row(&(run.number + 1).to_string(), &run.result))?;
+            self.printed += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Reports what several machines measured, as what one measures is. Some rows may be printed already; `machines` is what is
+/// to be said of each of them.
 pub(super) fn report<T: Tool>(
     document: Document,
     options: &OutputOptions,
-    no_headers: bool,
+    mut rows: Rows,
+    machines: &[String],
 ) -> anyhow::Result<()> {
     let subject = subject::<T>(&document);
     let total = total(&document);
@@ -66,14 +120,18 @@ pub(super) fn report<T: Tool>(
     }
     let document = &document.with_warnings(warnings.all());
     let warnings = warnings.lines();
-    let is_quiet = output::takes_stdout(options);
-    if !is_quiet {
-        print_table(document, &subject, &total, no_headers)?;
+    let left = document.runs.get(rows.printed..).unwrap_or_default();
+    rows.print::<T>(document, left)?;
+    if !rows.is_quiet && document.runs.len() > 1 {
+        print(&Table::of_runs(&subject).total("all", &total))?;
     }
-    if is_quiet || no_headers {
+    if rows.is_quiet || rows.no_headers {
         tell(T::NAME, warnings.iter().map(String::as_str));
-    } else if !warnings.is_empty() {
-        print(&format!("\n{}", warnings.join("\n")))?;
+    } else {
+        print_summary(document, &subject, &total, machines)?;
+        if !warnings.is_empty() {
+            print(&format!("\n{}", warnings.join("\n")))?;
+        }
     }
     output::write_document(options, document)?;
     let series = Series {
@@ -136,32 +194,24 @@ fn timeline(document: &Document) -> Timeline {
     timeline
 }
 
-fn print_table(
+fn print_summary(
     document: &Document,
     subject: &Subject,
     total: &RunResult,
-    no_headers: bool,
+    machines: &[String],
 ) -> anyhow::Result<()> {
-    let table = Table::of_runs(subject);
-    if !no_headers {
-        print(&format!("{}\n\n{}", subject.heading(), table.header()))?;
-    }
-    for run in &document.runs {
-        print(&table.row(&(run.number + 1).to_string(), &run.result))?;
-    }
-    if document.runs.len() > 1 {
-        print(&table.total("all", total))?;
-    }
-    if no_headers {
-        return Ok(());
-    }
     for figures in &document.servers {
         let summary = Summary {
             runs: figures.runs,
             total: total.clone(),
             headline: figures.headline,
         };
-        print(&format!("\n{}", summary::summary(&summary, subject)))?;
+        let mut text = summary::summary(&summary, subject);
+        if !machines.is_empty() {
+            text.push('\n');
+            text.push_str(&labelled("machines", machines));
+        }
+        print(&format!("\n{text}"))?;
     }
     Ok(())
 }

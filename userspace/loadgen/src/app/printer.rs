@@ -318,6 +318,18 @@ impl Printer {
         })
     }
 
+    /// The run that ended last, if runs are kept.
+    pub(super) fn last_run(&self) -> Option<&Run> {
+        self.log.runs.last()
+    }
+
+    /// Whether what another has written could be.
+    pub(super) fn note(&mut self, written: anyhow::Result<()>) {
+        if self.broken.is_none() {
+            self.broken = written.err();
+        }
+    }
+
     /// The runs that were kept.
     pub(super) fn take_runs(&mut self) -> Vec<Run> {
         std::mem::take(&mut self.log.runs)

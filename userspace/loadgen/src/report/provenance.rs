@@ -11,6 +11,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+/// The commit that this library was built from, if that is known.
+pub const GIT_COMMIT: Option<&str> = option_env!("KSF_GIT_COMMIT");
+
 /// Where a report's figures come from. What cannot be found out is `None` or empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provenance {
@@ -68,7 +71,7 @@ impl Provenance {
         Self {
             tool: tool.to_owned(),
             version: version.to_owned(),
-            git_commit: option_env!("KSF_GIT_COMMIT").map(str::to_owned),
+            git_commit: GIT_COMMIT.map(str::to_owned),
             command: std::env::args_os()
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
