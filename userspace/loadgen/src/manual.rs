@@ -89,8 +89,8 @@ const APOSTROPHE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
 const HOW_IT_MEASURES: &[&str] = &[
     "Every reply is verified, in every mode, and accounted for: what was scheduled is what was sent and what was \
-     skipped, and what was sent is what was answered, what came late and what was lost. A line below the figures shows that \
-     this adds up.",
+     skipped, and what was sent is what was answered, what came late and what was lost. Lines below the table, \
+     or the JSON document, show that this adds up.",
     "Closed loop, which is what there is without --rate: a request is sent when a reply has made room for it. A server that \
      stalls also delays the requests that would have met the stall, so that the tail looks better than users would find it \
      (coordinated omission). Closed loop tells how fast a server is at its best, and is not corrected, because what did not \
@@ -107,8 +107,11 @@ const HOW_IT_MEASURES: &[&str] = &[
      true figure, and of those of p99 about 82 % with 5 runs, 88 % with 10 and 92 % with 20. A comparison has three of them, \
      so that about one in seven of servers that are alike has a verdict by chance.",
     "Warnings tell when the client was the limit and not the server, when a run was not steady, and when rate and latency \
-     contradict each other by Little's law.",
-    "Progress is shown on standard error if that is a terminal.",
+     contradict each other by Little's law. They are below the table and in the JSON document; with -H, with --ksf and with \
+     --json to standard output, they are on standard error.",
+    "Progress is shown on standard error: in place if that is a terminal, and else by a line a minute of runs that may take \
+     longer.",
+    "SIGINT and SIGTERM end the run, and all that was measured is reported; a second one ends the process.",
 ];
 
 const EXIT_STATUS: &[(&str, &str)] = &[

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What differs from what ksf's tools print under the same names; for their manuals.
-pub const DIFFERENCES: [(&str, &str); 7] = [
+pub const DIFFERENCES: [(&str, &str); 8] = [
     (
         "MedRPC",
         "is the median over runs of each run's rate while all threads were active. ksf divides the replies of the last run \
@@ -45,6 +45,11 @@ pub const DIFFERENCES: [(&str, &str); 7] = [
     (
         "cpu/msg of echotest",
         "is the processor time of all threads per message in microseconds. ksf counts that of the process once for each thread.",
+    ),
+    (
+        "Options of ksf",
+        "-i is 1 unless it is given, and not 99 (rpctest) or without end (echotest). -p of echotest is HOST:PORT, -d of \
+         rpctest is --plot, --hdr-log and --json, and there is no -v.",
     ),
 ];
 
