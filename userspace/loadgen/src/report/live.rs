@@ -207,7 +207,7 @@ answered           150,000
         }
         let lines = live.lines(3 * SECOND);
         assert_eq!(lines[2], "requests/s          10,000   ███");
-        assert_eq!(lines[4], "p99                1.00 us   ███");
+        assert_eq!(lines[4], "p99                1.01 us   ███");
     }
 
     #[test]
