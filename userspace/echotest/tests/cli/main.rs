@@ -2,8 +2,9 @@
 
 //! Runs echotest against servers on the loopback network, good ones and bad ones.
 //!
-//! Nothing here depends on how fast anything is: the only clocks are the limits of `--timeout` and of [`echotest`], and
-//! they decide only tests of a server that would keep its client waiting for ever.
+//! Nothing here depends on how fast anything is, but that an echo takes less time than the sleeps of servers that are to be
+//! slow. The other clocks are the limits of `--timeout` and of [`echotest`], and they decide only tests of a server that would
+//! keep its client waiting for ever.
 
 mod agents;
 mod broken_connections;

@@ -72,7 +72,11 @@ fn the_answer_is_there_without_headers() {
     let ((a, _), (b, _)) = (Server::good(), Server::good());
     let last = |arguments: &str, rows: usize| {
         let run = echotest(arguments);
-        assert_eq!((run.status, &run.err[..]), (Some(0), ""));
+        assert!(
+            run.status < Some(124) && run.status != Some(2),
+            "{}",
+            run.err
+        );
         let lines: Vec<_> = run.out.lines().map(str::to_owned).collect();
         lines[rows..].to_vec()
     };
