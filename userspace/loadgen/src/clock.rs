@@ -106,7 +106,9 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 sched_setaffinity(None, &only).unwrap();
-                while !is_over.load(relaxed) {}
+                while !is_over.load(relaxed) {
+                    std::hint::spin_loop();
+                }
             });
             scope.spawn(|| {
                 sched_setaffinity(None, &only).unwrap();
