@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use crate::{
     clock::{ThreadClock, ThreadTimes},
     engine::{Engine, Nanos, Requests, Sent},
-    load::{Extent, Load, Pace, Transport},
+    load::{Extent, Load, Transport},
     protocol::Connection,
     recorder::Recorder,
     report::number::count_of,
@@ -529,7 +529,7 @@ fn second_reply(number: u64) -> Broken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Progress;
+    use crate::{load::Pace, protocol::Progress};
 
     /// Says that it has verified so many bytes, whatever came.
     struct Defect(usize);
@@ -555,6 +555,10 @@ mod tests {
         fn reply_bytes(&self, _: usize) -> usize {
             1
         }
+
+        fn partial_bytes(&self) -> usize {
+            0
+        }
     }
 
     #[test]
@@ -572,12 +576,7 @@ mod tests {
             interval_ns: 1,
             seed: 0,
         };
-        let limits = Limits {
-            transport: Transport::Stream,
-            measure_from: 0,
-            timeout: 1,
-            replies_until: Nanos::MAX,
-        };
+        let limits = Limits::new(&load, 0);
         let arrival = Arrival {
             bytes: b"reply",
             at: 0,
