@@ -4,7 +4,7 @@
 
 use std::{fmt, time::Duration};
 
-use serde::{de::Error, Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::result::Distribution;
 
@@ -122,6 +122,11 @@ impl Histogram {
         Some(Duration::from_nanos(ns))
     }
 
+    /// The mean, and the standard deviation of this sample, in nanoseconds and to three digits; `None` if there are none.
+    pub fn moments(&self) -> Option<(f64, f64)> {
+        (!self.is_empty()).then(|| (self.buckets.mean(), self.buckets.stdev()))
+    }
+
     /// All round trips, rounded to the longest that their bucket takes.
     pub fn distribution(&self) -> Distribution {
         let recorded = self.buckets.iter_recorded();
@@ -152,50 +157,110 @@ impl From<&Distribution> for Histogram {
     }
 }
 
-/// What is stored of a histogram.
-#[derive(Serialize, Deserialize)]
+/// What is stored of a histogram: no room for what did not occur, so that many can be kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
+pub struct StoredHistogram {
+    min_ns: Option<u64>,
+    max_ns: Option<u64>,
+    buckets: Distribution,
+}
+
+/// What may be found in a file.
+#[derive(Deserialize)]
 struct Stored {
     min_ns: Option<u64>,
     max_ns: Option<u64>,
     buckets: Distribution,
 }
 
+impl From<&Histogram> for StoredHistogram {
+    fn from(histogram: &Histogram) -> Self {
+        let not_empty = !histogram.is_empty();
+        Self {
+            min_ns: not_empty.then_some(histogram.min_ns),
+            max_ns: not_empty.then_some(histogram.max_ns),
+            buckets: histogram.distribution(),
+        }
+    }
+}
+
+/// Why what is stored is no histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredError {
+    /// There are more round trips than can be counted.
+    TooMany,
+    /// There are round trips, and not which are the shortest and the longest.
+    NoExtremes,
+}
+
+impl fmt::Display for StoredError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooMany => "more round trips than can be counted",
+            Self::NoExtremes => "round trips without their extremes",
+        })
+    }
+}
+
+impl TryFrom<Stored> for StoredHistogram {
+    type Error = StoredError;
+
+    fn try_from(stored: Stored) -> Result<Self, StoredError> {
+        let counts = stored.buckets.buckets.iter().map(|&(_, count)| count);
+        let total = counts.into_iter().try_fold(0, u64::checked_add);
+        let has_extremes = match (stored.min_ns, stored.max_ns) {
+            (Some(min), Some(max)) => min <= max,
+            _ => false,
+        };
+        match total {
+            None => Err(StoredError::TooMany),
+            Some(0) => Ok(Self::default()),
+            Some(_) if !has_extremes => Err(StoredError::NoExtremes),
+            Some(_) => Ok(Self {
+                min_ns: stored.min_ns,
+                max_ns: stored.max_ns,
+                buckets: stored.buckets,
+            }),
+        }
+    }
+}
+
+impl From<&StoredHistogram> for Histogram {
+    fn from(stored: &StoredHistogram) -> Self {
+        let mut histogram = Self::new();
+        if let (Some(min), Some(max)) = (stored.min_ns, stored.max_ns) {
+            histogram.add(&stored.buckets, min, max);
+        }
+        histogram
+    }
+}
+
 impl Serialize for Histogram {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let not_empty = !self.is_empty();
-        let stored = Stored {
-            min_ns: not_empty.then_some(self.min_ns),
-            max_ns: not_empty.then_some(self.max_ns),
-            buckets: self.distribution(),
-        };
-        stored.serialize(serializer)
+        StoredHistogram::from(self).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Histogram {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let stored = Stored::deserialize(deserializer)?;
-        let mut histogram = Self::new();
-        let mut total = 0_u64;
-        for &(ns, count) in &stored.buckets.buckets {
-            total = total
-                .checked_add(count)
-                .ok_or_else(|| D::Error::custom("more round trips than can be counted"))?;
-            histogram.buckets.saturating_record_n(ns, count);
-        }
-        if total != 0 {
-            (histogram.min_ns, histogram.max_ns) = match (stored.min_ns, stored.max_ns) {
-                (Some(min), Some(max)) if min <= max => (min, max),
-                _ => return Err(D::Error::custom("round trips without their extremes")),
-            };
-        }
-        Ok(histogram)
+        StoredHistogram::deserialize(deserializer).map(|stored| Self::from(&stored))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_moments_are_those_of_the_sample() {
+        // The example of every text book: 2, 4, 4, 4, 5, 5, 7, 9 have the mean 5 and the standard deviation 2.
+        let histogram = filled([2, 4, 4, 4, 5, 5, 7, 9].map(|ns| ns * 1_000_000));
+        let (mean, deviation) = histogram.moments().unwrap();
+        assert!((mean / 5e6 - 1.0).abs() < 1e-3, "{mean}");
+        assert!((deviation / 2e6 - 1.0).abs() < 2e-3, "{deviation}");
+        assert_eq!(Histogram::new().moments(), None);
+    }
 
     fn filled(values_ns: impl IntoIterator<Item = u64>) -> Histogram {
         let mut histogram = Histogram::new();

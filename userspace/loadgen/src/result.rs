@@ -7,22 +7,29 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    histogram::StoredHistogram,
     stats::order::{rank_of, value_at_rank},
     Histogram, Ledger,
 };
 
 /// The figures of one run, or of several that were merged.
+pub type RunResult = Figures<Histogram>;
+
+/// The same, kept for later in no more memory than the figures need.
+pub type StoredResult = Figures<StoredHistogram>;
+
+/// The figures of one run, or of several that were merged, with latencies in histograms of this kind.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunResult {
+pub struct Figures<H> {
     /// What became of the requests after the warm-up.
     pub ledger: Ledger,
     /// What became of the requests of the warm-up. They have no latencies.
     pub warmup: Ledger,
     /// From when a request was sent to when its reply had been received whole; of all that were answered in time.
-    pub service: Histogram,
+    pub service: H,
     /// From when a request was intended to be sent to when its reply had been received whole. In closed loop, that is the
     /// same as `service`.
-    pub response: Histogram,
+    pub response: H,
     /// When all threads were active.
     pub window: Window,
     /// From the end of the warm-up to the end of the last thread; for several runs, the sum.
@@ -50,6 +57,35 @@ impl RunResult {
         self.threads.extend_from_slice(&other.threads);
         self.intervals.extend_from_slice(&other.intervals);
         self.failures.extend_from_slice(&other.failures);
+    }
+}
+
+impl<H> Figures<H> {
+    /// The same with other histograms.
+    fn with<T>(&self, service: T, response: T) -> Figures<T> {
+        Figures {
+            ledger: self.ledger,
+            warmup: self.warmup,
+            service,
+            response,
+            window: self.window,
+            elapsed_ns: self.elapsed_ns,
+            threads: self.threads.clone(),
+            intervals: self.intervals.clone(),
+            failures: self.failures.clone(),
+        }
+    }
+}
+
+impl From<&RunResult> for StoredResult {
+    fn from(run: &RunResult) -> Self {
+        run.with((&run.service).into(), (&run.response).into())
+    }
+}
+
+impl From<&StoredResult> for RunResult {
+    fn from(stored: &StoredResult) -> Self {
+        stored.with((&stored.service).into(), (&stored.response).into())
     }
 }
 

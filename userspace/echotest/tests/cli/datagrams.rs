@@ -154,6 +154,21 @@ fn losses_do_not_end_the_runs() {
 }
 
 #[test]
+fn losses_at_a_rate_that_a_search_meets_are_told() {
+    // One of 200, with which the rate is still sustained, and which p50 does not mind.
+    let address = serve(|reply, datagram, number| {
+        if number % 200 != 7 {
+            reply.send(&datagram);
+        }
+    });
+    let run = echotest(&format!(
+        "-u --search p50<1000s --rate 1k --resolution 100% --duration 200ms --timeout 1 {address}"
+    ));
+    assert_eq!(run.status, Some(1), "{}", run.err);
+    assert!(run.err.contains("datagrams were lost"), "{}", run.err);
+}
+
+#[test]
 fn a_late_datagram_is_told_from_a_lost_one() {
     // The first one comes back when the second is there, which is sent when the first was given up.
     let mut first = None;

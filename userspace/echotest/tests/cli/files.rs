@@ -5,7 +5,9 @@
 use std::{
     fs,
     os::{fd::OwnedFd, unix::net::UnixStream},
-    process::Stdio,
+    process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use base64::{engine::general_purpose::STANDARD, Engine};
@@ -226,4 +228,61 @@ fn what_is_there_is_replaced() {
     let run = stage.echotest(&format!("--json=out.json -c 10 {}", server.address));
     run.assert_good(&[("1", 10)]);
     document(&stage.read("out.json"));
+}
+
+#[test]
+fn a_document_says_when_it_began_and_what_was_measured() {
+    let server = Server::new(|stream, _| {
+        crate::server::echo_messages(stream, |_, _| thread::sleep(Duration::from_millis(10)))
+    });
+    let port = server.address.port();
+    let run = echotest(&format!("--json -c 2 --bind 127.0.0.1 localhost:{port}"));
+    assert_eq!((run.status, &run.err[..]), (Some(0), ""));
+    let document = document(&run.out);
+    assert_eq!(document["targets"][0], format!("localhost:{port}"));
+    assert_eq!(document["addresses"][0], server.address.to_string());
+    assert_eq!(document["bind"], "127.0.0.1");
+    let time = document["provenance"][0]["time"].as_str().unwrap();
+    let date = Command::new("date")
+        .args(["--date", time, "+%s%N"])
+        .output()
+        .unwrap();
+    let time: u64 = String::from_utf8(date.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
+    let started = document["runs"][0]["started_unix_ns"].as_u64().unwrap();
+    assert!(time <= started, "{time} {started}");
+    let response = &document["servers"][0]["response"];
+    assert!(response["mean_ns"].as_f64() >= Some(1e7), "{response}");
+    assert!(response["stddev_ns"].as_f64() >= Some(0.0), "{response}");
+}
+
+#[test]
+fn many_runs_are_kept_in_little_memory() {
+    let (server, _) = Server::good();
+    // A run's histograms are 442 kB as long as they are recorded into.
+    let run = Command::new("sh")
+        .args(["-c", "ulimit -v 250000 && exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_echotest"))
+        .args(["--json", "-c", "1", "-i", "1000"])
+        .arg(server.address.to_string())
+        .output()
+        .unwrap();
+    let document = document(&String::from_utf8(run.stdout).unwrap());
+    assert_eq!(document["runs"].as_array().unwrap().len(), 1_000);
+}
+
+#[test]
+fn a_search_is_drawn() {
+    let (server, _) = Server::good();
+    let stage = Stage::new("a_search_is_drawn");
+    let run = stage.echotest(&format!(
+        "--search p50<1000s --rate 1k --resolution 100% --duration 20ms --plot out.svg {}",
+        server.address
+    ));
+    assert_eq!((run.status, &run.err[..]), (Some(0), ""));
+    let text = stage.read("out.svg");
+    assert!(text.contains("Latency by rate"), "{text}");
 }

@@ -10,22 +10,27 @@ use crate::{
     Ledger,
 };
 
-/// A stage with a document of two runs of 100 messages.
-fn stage(test: &str) -> Stage {
+/// A stage with a document of two runs of 100 messages, and the server that it is of.
+fn stage(test: &str) -> (Stage, Server) {
     let (server, _) = Server::good();
     let stage = Stage::new(test);
     let run = stage.echotest(&format!("-c 100 -i 2 --json=a.json {}", server.address));
     assert_eq!(run.status, Some(0), "{}", run.err);
-    stage
+    (stage, server)
 }
 
 #[test]
 fn what_is_merged_adds_up() {
-    let (server, _) = Server::good();
-    let stage = stage("what_is_merged_adds_up");
+    let (stage, server) = stage("what_is_merged_adds_up");
     let more = format!("-j 2 -c 100 -i 2 --json=b.json {}", server.address);
     assert_eq!(stage.echotest(&more).status, Some(0));
-    let run = stage.echotest("merge a.json b.json --json=m.json --hdr-log m.hlog --plot m.svg");
+    // They were made one after the other, as nothing here says how long a run takes.
+    let run = stage.echotest("merge a.json b.json");
+    run.assert_failed(
+        "b.json: run 1 was not at the same time as the first machine's, by their clocks (--any-time: that does not matter)",
+    );
+    let run = stage
+        .echotest("merge --any-time a.json b.json --json=m.json --hdr-log m.hlog --plot m.svg");
     run.assert_good(&[("1", 300), ("2", 300), ("all", 600)]);
     assert_eq!(run.ledger(), Ledger::clean(600));
     assert!(
@@ -43,14 +48,19 @@ fn what_is_merged_adds_up() {
         .echotest("merge -H m.json")
         .assert_good(&[("1", 300), ("2", 300), ("all", 600)]);
     // To standard output, there is the document and nothing else.
-    let run = stage.echotest("merge a.json b.json --json");
+    let run = stage.echotest("merge --any-time a.json b.json --json");
     assert_eq!((run.status, run.out.lines().count()), (Some(0), 1));
     assert!(document(&run.out) == merged);
+    // Nothing is counted twice.
+    for files in ["a.json b.json a.json", "m.json a.json"] {
+        let run = stage.echotest(&format!("merge --any-time {files}"));
+        run.assert_failed("a.json: it is among the others already");
+    }
 }
 
 #[test]
 fn what_is_no_document_is_told() {
-    let stage = stage("what_is_no_document_is_told");
+    let (stage, _) = stage("what_is_no_document_is_told");
     let good = stage.read("a.json");
     let format = "not the JSON document of a load generator of ksf";
     for (text, problem) in [
@@ -97,8 +107,7 @@ fn what_is_no_document_is_told() {
 
 #[test]
 fn documents_that_do_not_go_together_are_told() {
-    let (server, _) = Server::good();
-    let stage = stage("documents_that_do_not_go_together_are_told");
+    let (stage, server) = stage("documents_that_do_not_go_together_are_told");
     for (options, problem) in [
         (
             "-c 100 -a 2 -i 2",
@@ -113,6 +122,11 @@ fn documents_that_do_not_go_together_are_told() {
             "another load than the first: pace",
         ),
         ("-c 100 -i 3", "runs: 3, and in the first 2"),
+        ("-c 100 -i 2 -l 99", "another load than the first: length"),
+        (
+            "-c 100 -i 2 --engine io_uring",
+            "another load than the first: engine",
+        ),
     ] {
         let run = stage.echotest(&format!("{options} --json=b.json {}", server.address));
         assert_eq!(run.status, Some(0), "{}", run.err);
@@ -144,7 +158,8 @@ fn no_number_in_a_document_does_any_harm() {
             let mut bad = good.clone();
             *numbers(&mut bad)[place] = number.into();
             stage.write("x.json", &bad.to_string());
-            let run = stage.echotest("merge a.json x.json x.json --plot x.svg --hdr-log x.hlog");
+            let run =
+                stage.echotest("merge --any-time a.json x.json --plot x.svg --hdr-log x.hlog");
             assert!(
                 [Some(0), Some(1)].contains(&run.status) && run.err.lines().count() <= 1,
                 "{bad}: {}",

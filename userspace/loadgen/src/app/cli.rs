@@ -108,6 +108,10 @@ pub(super) struct Merge {
     #[arg(short = 'H', long)]
     pub(super) no_headers: bool,
 
+    /// Merge also runs that were not at the same time, by the clocks of their machines
+    #[arg(long)]
+    pub(super) any_time: bool,
+
     /// What --json wrote on each of the machines
     #[arg(value_name = "FILE", required = true)]
     pub(super) files: Vec<PathBuf>,

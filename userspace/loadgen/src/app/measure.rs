@@ -130,9 +130,13 @@ impl<T: Tool> Measurement<'_, T> {
             keeps_runs: self.is_agent || output::needs_runs(self.output),
         };
         let printer = RefCell::new(Printer::new(subject, &self.plan, names.clone(), style));
-        let question = Question {
+        let mut question = Question {
+            // It says when it began.
             provenance: Provenance::here(T::NAME, T::VERSION, load.seed),
             targets: names,
+            // They are known when there are connections.
+            addresses: Vec::new(),
+            bind: self.load.socket_options().bind,
             what,
             request_bytes: self.tool.request_bytes(load.transport) as u64,
             reply_bytes: reply_bytes.map(|bytes| bytes as u64),
@@ -155,13 +159,14 @@ impl<T: Tool> Measurement<'_, T> {
             question: self.is_agent.then_some(&question),
         };
         let conclusion = conduct(&question.plan, load.seed, &mut runs, &mut observer);
+        question.addresses = runs.sessions.iter().map(Session::address).collect();
         let mut printer = printer.into_inner();
         printer.conclude(&conclusion, &question.plan);
         let results = Results {
             question,
             runs: printer.take_runs(),
             warnings: printer.warnings(),
-            series: printer.take_series(),
+            series: printer.take_series(&conclusion.answer),
             heading: printer.heading(),
         };
         output::write(self.output, self.is_agent, results, &conclusion)?;
@@ -234,6 +239,7 @@ impl<P: Protocol> Runner for Runs<'_, P> {
         if let Some(starter) = &self.starter {
             starter.wait(READY)?;
         }
+        self.printer.borrow_mut().starts();
         let pulses = self.printer.borrow().watch(assignment, load.threads);
         Ok(session.run(&load, sockets, pulses.as_deref())?)
     }

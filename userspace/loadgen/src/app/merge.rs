@@ -33,7 +33,9 @@ pub(super) fn merge<T: Tool>(options: &Merge) -> anyhow::Result<()> {
         .iter()
         .map(|path| read::<T>(path))
         .collect::<anyhow::Result<Vec<_>>>()?;
-    let document = merge::merge(documents).map_err(|error| match error.document() {
+    let document = merge::merge_stored(documents, options.any_time).map_err(|error| match error
+        .document()
+    {
         Some(place) => anyhow::anyhow!("{}: {error}", options.files[place].display()),
         None => error.into(),
     })?;
@@ -97,7 +99,7 @@ impl Rows {
             print(&format!("{}\n\n{}", subject.heading(), table.header()))?;
         }
         for run in runs {
-            print(&table.row(&(run.number + 1).to_string(), &run.result))?;
+            print(&table.row(&(run.number + 1).to_string(), &(&run.result).into()))?;
             self.printed += 1;
         }
         Ok(())
@@ -116,7 +118,8 @@ pub(super) fn report<T: Tool>(
     let total = total(&document);
     let mut warnings = Warnings::default();
     for run in &document.runs {
-        warnings.add(&run.result, &subject);
+        warnings.add(&(&run.result).into(), &subject);
+        warnings.add_skew(run);
     }
     let document = &document.with_warnings(warnings.all());
     let warnings = warnings.lines();
@@ -139,12 +142,13 @@ pub(super) fn report<T: Tool>(
         rate: total.window.rate(),
         latencies: total.response.clone(),
         timeline: timeline(document),
+        asked: None,
     };
     output::write_plot(options, document, &subject.heading(), vec![series])?;
     let failed = document
         .runs
         .iter()
-        .find_map(|run| failure::of_run(run.number + 1, &run.result, &subject));
+        .find_map(|run| failure::of_run(run.number + 1, &(&run.result).into(), &subject));
     if let Some(failure) = failed {
         bail!(failure);
     }
@@ -180,7 +184,7 @@ fn subject<T: Tool>(document: &Document) -> Subject {
 fn total(document: &Document) -> RunResult {
     let mut total = RunResult::default();
     for run in &document.runs {
-        total.merge(&run.result);
+        total.merge(&(&run.result).into());
     }
     total.intervals.clear();
     total
@@ -189,7 +193,7 @@ fn total(document: &Document) -> RunResult {
 fn timeline(document: &Document) -> Timeline {
     let mut timeline = Timeline::default();
     for run in &document.runs {
-        timeline.add(&run.result);
+        timeline.add(&(&run.result).into());
     }
     timeline
 }

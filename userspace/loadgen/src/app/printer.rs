@@ -21,6 +21,7 @@ use crate::{
         answer, failure,
         json::{Run, RunLog},
         ksf,
+        number::grouped,
         plot::{Series, Timeline},
         progress::Of,
         summary,
@@ -28,7 +29,7 @@ use crate::{
         warnings::{Warning, Warnings},
         Subject,
     },
-    result::RunResult,
+    result::{RunResult, Window},
     screen::{Screen, View, Viewer},
     stats::{ksf::Running, search::Verdict},
     Histogram, Ledger,
@@ -74,12 +75,20 @@ pub(super) struct Printer {
     running: Running,
     /// What became of the requests of all runs, and of their warm-ups.
     total: Ledger,
-    /// Those of a search, for each rate.
-    rates: BTreeMap<u64, Ledger>,
+    /// Those of a search, for each rate, and the figures that are drawn.
+    rates: BTreeMap<u64, AtRate>,
     /// What went wrong first.
     failure: Option<String>,
     /// Why nothing can be printed any more.
     broken: Option<anyhow::Error>,
+}
+
+/// What a search found at a rate.
+#[derive(Clone, Debug, Default)]
+struct AtRate {
+    ledger: Ledger,
+    latencies: Histogram,
+    window: Window,
 }
 
 /// What rows are called.
@@ -190,6 +199,11 @@ impl Printer {
         let pulses = Arc::new(Pulses::new(threads));
         screen.begin_run(assignment.number + 1, self.of, Arc::clone(&pulses));
         Some(pulses)
+    }
+
+    /// The first request of a run is sent soon.
+    pub(super) fn starts(&mut self) {
+        self.log.starts();
     }
 
     /// What was measured, in two lines.
@@ -335,9 +349,23 @@ impl Printer {
         std::mem::take(&mut self.log.runs)
     }
 
-    /// What is to be drawn.
-    pub(super) fn take_series(&mut self) -> Vec<Series> {
-        std::mem::take(&mut self.series)
+    /// What is to be drawn: of each server, or of each rate of a search.
+    pub(super) fn take_series(&mut self, answer: &Answer) -> Vec<Series> {
+        let Answer::Searched(searched) = answer else {
+            return std::mem::take(&mut self.series);
+        };
+        let one = |(&rate, at_rate): (&u64, &AtRate)| {
+            let mut tried = searched.tried.iter();
+            let found = tried.find(|tried| tried.0 == rate);
+            let verdict = found.map_or(Verdict::Unknown, |tried| tried.1);
+            Series {
+                rate: at_rate.window.rate(),
+                latencies: at_rate.latencies.clone(),
+                asked: Some((rate, verdict)),
+                ..series(&format!("{}/s", grouped(rate)))
+            }
+        };
+        self.rates.iter().map(one).collect()
     }
 
     /// Says what went wrong first, or what became of requests that have no reply in time.
@@ -352,7 +380,9 @@ impl Printer {
             let is_met = |tried: &&(u64, Verdict, u32)| tried.1 == Verdict::Met;
             self.total = Ledger::default();
             for (rate, ..) in searched.tried.iter().filter(is_met) {
-                self.total += self.rates.get(rate).unwrap_or(&Ledger::default());
+                if let Some(at_rate) = self.rates.get(rate) {
+                    self.total += &at_rate.ledger;
+                }
             }
         }
         if let Some(problem) = failure::of_total(&self.total, &self.subject) {
@@ -363,10 +393,9 @@ impl Printer {
 }
 
 impl Observer for &RefCell<Printer> {
-    fn begins(&mut self, assignment: &Assignment, of: Option<u64>) {
+    fn begins(&mut self, _assignment: &Assignment, of: Option<u64>) {
         let mut printer = self.borrow_mut();
         printer.of = of.map(Of::Runs).or(printer.at_most.map(Of::AtMost));
-        printer.log.begins(assignment, of);
     }
 
     fn ended(&mut self, assignment: &Assignment, result: &RunResult) {
@@ -387,8 +416,11 @@ impl Observer for &RefCell<Printer> {
         printer.total += &result.warmup;
         if let Some(rate) = assignment.rate {
             let at_rate = printer.rates.entry(rate).or_default();
-            *at_rate += &result.ledger;
-            *at_rate += &result.warmup;
+            at_rate.ledger += &result.ledger;
+            at_rate.ledger += &result.warmup;
+            at_rate.latencies.merge(&result.response);
+            at_rate.window.length_ns += result.window.length_ns;
+            at_rate.window.answered += result.window.answered;
         }
         if printer.failure.is_none() {
             printer.failure = failure::of_run(assignment.number + 1, result, &printer.subject);
@@ -411,5 +443,6 @@ fn series(name: &str) -> Series {
         rate: None,
         latencies: Histogram::new(),
         timeline: Timeline::default(),
+        asked: None,
     }
 }

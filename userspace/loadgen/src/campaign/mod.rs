@@ -120,6 +120,8 @@ pub struct Compared {
     pub pairs: u64,
     /// The difference that does not matter, relative.
     pub threshold: f64,
+    /// Whether the ratios' intervals became narrow enough, if that was to end the comparison.
+    pub decision: Option<Decision>,
     /// Replies per second.
     pub rate: Ratio,
     /// The median latency.
@@ -327,6 +329,7 @@ impl<R: Runner, O: Observer> Conduct<'_, R, O> {
         let mut tallies = [Tally::default(), Tally::default()];
         let mut pairs = Pairs::default();
         let mut stopped = None;
+        let mut decision = until.as_ref().map(|_| Decision::GoOn);
         while pairs.count < plan.pairs {
             let sides = [order.next(), order.next()].map(|side| side.unwrap_or(Side::A));
             stopped = sides.into_iter().find_map(|side| {
@@ -350,14 +353,16 @@ impl<R: Runner, O: Observer> Conduct<'_, R, O> {
                         pairs.rate.estimate(bootstrap),
                     ]
                 });
-                if until.after_run(&figures.unwrap_or_default()) != Decision::GoOn {
+                let now = until.after_run(&figures.unwrap_or_default());
+                decision = Some(now);
+                if now != Decision::GoOn {
                     break;
                 }
             }
         }
         Conclusion {
             servers: tallies.map(|tally| tally.summary(bootstrap)).into(),
-            answer: Answer::Compared(pairs.compared(plan.threshold, bootstrap)),
+            answer: Answer::Compared(pairs.compared(plan.threshold, decision, bootstrap)),
             stopped,
         }
     }
@@ -442,10 +447,16 @@ impl Pairs {
         self.p99.add(target, percentile(9_900));
     }
 
-    fn compared(&self, threshold: f64, bootstrap: &Bootstrap) -> Compared {
+    fn compared(
+        &self,
+        threshold: f64,
+        decision: Option<Decision>,
+        bootstrap: &Bootstrap,
+    ) -> Compared {
         Compared {
             pairs: self.count,
             threshold,
+            decision,
             rate: self.rate.ratio(threshold, bootstrap),
             median: self.median.ratio(threshold, bootstrap),
             p99: self.p99.ratio(threshold, bootstrap),

@@ -6,6 +6,7 @@ use super::number::{count_of, grouped, percent, NOT_AVAILABLE};
 use crate::{
     campaign::{Answer, Compared, Ratio, Searched},
     stats::{
+        bootstrap::Bootstrap,
         compare::{self, Side},
         objective::Objectives,
         search::{End, Verdict},
@@ -35,6 +36,9 @@ pub fn missing(answer: &Answer) -> Option<&'static str> {
         }
         Answer::Searched(searched) if searched.found.is_none_or(|found| found.met.is_none()) => {
             Some("no rate is known that keeps the objective")
+        }
+        Answer::Compared(compared) if compared.decision == Some(Decision::GaveUp) => {
+            Some("the intervals are not narrow enough after as many pairs as were allowed")
         }
         Answer::Compared(compared) => {
             let ratios = [compared.rate, compared.median, compared.p99];
@@ -130,6 +134,19 @@ pub fn comparison(compared: &Compared) -> String {
         let [value, interval] = cells(ratio);
         text.push_str(&format!("\n{name:<16}{value:>8}   {interval:<18}{verdict}"));
     }
+    let least = Bootstrap::new(0).least_runs() as u64;
+    if compared.pairs < least {
+        text.push_str(&format!("\nintervals take at least {least} pairs of runs"));
+    }
+    match compared.decision {
+        Some(Decision::Enough) => {
+            text.push_str("\nthe intervals of the rate and of the median are narrow enough");
+        }
+        Some(Decision::GaveUp) => text.push_str(
+            "\nthe intervals of the rate and of the median are not narrow enough after as many pairs as were allowed",
+        ),
+        Some(Decision::GoOn) | None => {}
+    }
     text
 }
 
@@ -209,6 +226,7 @@ highest rate that keeps p99<50us: 81,000/s (82,600/s does not)";
         let compared = |rate| Compared {
             pairs: 1,
             threshold: 0.01,
+            decision: None,
             rate: ratio(rate),
             median: ratio(compare::Verdict::Untold),
             p99: ratio(compare::Verdict::Untold),
@@ -295,6 +313,7 @@ not monotonic: 1,000/s misses p99<50us as well";
         let compared = Compared {
             pairs: 20,
             threshold: 0.01,
+            decision: None,
             rate: ratio(1.0532, 1.041, 1.0664, compare::Verdict::Higher(Side::A)),
             median: ratio(0.95, 0.94, 0.96, compare::Verdict::Higher(Side::B)),
             p99: ratio(1.0, 0.8, 1.2, compare::Verdict::Untold),
@@ -305,8 +324,14 @@ median latency     0.950   0.940 to 0.960    A is faster
 p99 latency        1.000   0.800 to 1.200    cannot be told";
         assert_eq!(comparison(&compared), expected);
 
+        let enough = Compared {
+            decision: Some(Decision::Enough),
+            ..compared.clone()
+        };
+        assert!(comparison(&enough).ends_with("are narrow enough"));
         let few = Compared {
             pairs: 1,
+            decision: Some(Decision::GaveUp),
             rate: ratio(1.0, 0.999, 1.001, compare::Verdict::Alike),
             median: Ratio {
                 estimate: Some(Estimate {
@@ -324,8 +349,11 @@ p99 latency        1.000   0.800 to 1.200    cannot be told";
         let expected = "                   A / B   95 % interval     over 1 pair of runs
 rate               1.000   0.999 to 1.001    alike: within 1.0 %
 median latency     1.500   n/a               cannot be told
-p99 latency          n/a   n/a               cannot be told";
+p99 latency          n/a   n/a               cannot be told
+intervals take at least 5 pairs of runs
+the intervals of the rate and of the median are not narrow enough after as many pairs as were allowed";
         assert_eq!(comparison(&few), expected);
+        assert!(missing(&Answer::Compared(few)).is_some());
     }
 
     #[test]

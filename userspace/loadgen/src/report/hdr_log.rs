@@ -7,6 +7,7 @@
 //! of nanoseconds. Where several servers or latencies are in one log, each line has a tag.
 
 use std::{
+    borrow::Cow,
     io::{self, Write},
     time::{Duration, SystemTime},
 };
@@ -28,7 +29,7 @@ pub struct Line<'a> {
     pub length: Duration,
     /// What distinguishes it from others of the same time; none if it is empty. Commas, spaces and ends of lines are left
     /// out.
-    pub tag: &'a str,
+    pub tag: Cow<'a, str>,
     /// Its latencies, in nanoseconds.
     pub latencies: &'a Distribution,
 }
@@ -111,7 +112,7 @@ mod tests {
         let lines = parts.iter().map(|&(ms, tag, latencies)| Line {
             start: SystemTime::UNIX_EPOCH + START + Duration::from_millis(ms),
             length: Duration::from_millis(100),
-            tag,
+            tag: tag.into(),
             latencies,
         });
         let mut out = Vec::new();

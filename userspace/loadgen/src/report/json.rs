@@ -7,7 +7,9 @@
 //! takes and how many there are: merging them is adding up.
 
 use std::{
+    borrow::Cow,
     fmt, io,
+    net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -18,6 +20,7 @@ use super::{hdr_log::Line, provenance::Provenance, warnings::Warning};
 use crate::{
     campaign::{Answer, Assignment, Conclusion, Observer, Plan, Summary},
     histogram::Percentile,
+    result::StoredResult,
     run::Machine,
     stats::pooled::Headline,
     Histogram, Ledger, Load, RunResult,
@@ -39,6 +42,10 @@ pub struct Document {
     pub provenance: Vec<Provenance>,
     /// The servers, as they were named.
     pub targets: Vec<String>,
+    /// The address of each that was measured.
+    pub addresses: Vec<SocketAddr>,
+    /// The address of the client, if it was not left to the system.
+    pub bind: Option<IpAddr>,
     /// What was asked of them, and over what.
     pub what: String,
     /// How many bytes of the protocol a request has.
@@ -74,10 +81,12 @@ pub struct Run {
     pub rate: Option<u64>,
     /// What its random arrivals depended on.
     pub seed: u64,
-    /// When it began, since 1970 in UTC, before its connections were opened.
+    /// When it began, since 1970 in UTC, after its connections had been opened.
     pub started_unix_ns: u64,
+    /// Of merged runs, how much later than the first machine's the last one's began, by their clocks.
+    pub start_skew_ns: u64,
     /// What was measured.
-    pub result: RunResult,
+    pub result: StoredResult,
 }
 
 /// The figures of all runs with one server together.
@@ -102,7 +111,7 @@ pub struct Figures {
 }
 
 /// The latencies at the usual places of a distribution; `null` where there are too few to tell.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Latencies {
     /// How many there are.
     pub count: u64,
@@ -120,6 +129,10 @@ pub struct Latencies {
     pub p99_99_ns: Option<u64>,
     /// The longest.
     pub max_ns: Option<u64>,
+    /// The mean.
+    pub mean_ns: Option<f64>,
+    /// The standard deviation.
+    pub stddev_ns: Option<f64>,
 }
 
 impl From<&Histogram> for Latencies {
@@ -134,6 +147,8 @@ impl From<&Histogram> for Latencies {
             p99_9_ns: at(9_990),
             p99_99_ns: at(9_999),
             max_ns: histogram.max().and_then(nanos),
+            mean_ns: histogram.moments().map(|(mean, _)| mean),
+            stddev_ns: histogram.moments().map(|(_, deviation)| deviation),
         }
     }
 }
@@ -168,6 +183,10 @@ pub struct Question {
     pub provenance: Provenance,
     /// The servers, as they were named.
     pub targets: Vec<String>,
+    /// The address of each that was measured.
+    pub addresses: Vec<SocketAddr>,
+    /// The address of the client, if it is not left to the system.
+    pub bind: Option<IpAddr>,
     /// What is asked of them, and over what.
     pub what: String,
     /// How many bytes of the protocol a request has.
@@ -195,6 +214,8 @@ impl Document {
             version: VERSION,
             provenance: vec![question.provenance],
             targets: question.targets,
+            addresses: question.addresses,
+            bind: question.bind,
             what: question.what,
             request_bytes: question.request_bytes,
             reply_bytes: question.reply_bytes,
@@ -256,13 +277,14 @@ impl Document {
         out.write_all(b"\n")
     }
 
-    /// The latencies over time, for an HDR log; those of two servers have the tags A and B.
+    /// The latencies over time, for an HDR log; those of two servers have the tags A and B, and those of a search the rate.
     pub fn hdr_lines(&self) -> impl Iterator<Item = Line<'_>> {
         self.runs.iter().flat_map(move |run| {
-            let tag = match (self.targets.len(), run.target) {
-                (..=1, _) => "",
-                (_, 0) => "A",
-                _ => "B",
+            let tag = match (run.rate, self.targets.len(), run.target) {
+                (Some(rate), ..) => Cow::Owned(rate.to_string()),
+                (None, ..=1, _) => Cow::Borrowed(""),
+                (None, _, 0) => Cow::Borrowed("A"),
+                _ => Cow::Borrowed("B"),
             };
             let measured = UNIX_EPOCH
                 + Duration::from_nanos(run.started_unix_ns)
@@ -270,7 +292,7 @@ impl Document {
             run.result.intervals.iter().map(move |interval| Line {
                 start: measured + Duration::from_nanos(interval.start_ns),
                 length: Duration::from_nanos(interval.length_ns),
-                tag,
+                tag: tag.clone(),
                 latencies: &interval.response,
             })
         })
@@ -287,8 +309,10 @@ fn absurd(value: &Value) -> Option<u64> {
         Value::Array(values) => values.iter().find_map(absurd),
         Value::Object(fields) => fields
             .iter()
-            // These two need all bits, and are not added up.
-            .filter(|(name, _)| !matches!(name.as_str(), "seed" | "started_unix_ns"))
+            // These need all bits, or are sums of as many as there are requests.
+            .filter(|(name, _)| {
+                !matches!(name.as_str(), "seed" | "started_unix_ns" | "lag_total_ns")
+            })
             .find_map(|(_, value)| absurd(value)),
         _ => None,
     }
@@ -333,12 +357,15 @@ pub struct RunLog {
     started_unix_ns: u64,
 }
 
-impl Observer for RunLog {
-    fn begins(&mut self, _assignment: &Assignment, _of: Option<u64>) {
+impl RunLog {
+    /// The run that is to come begins to send now.
+    pub fn starts(&mut self) {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         self.started_unix_ns = since.ok().and_then(nanos).unwrap_or_default();
     }
+}
 
+impl Observer for RunLog {
     fn ended(&mut self, assignment: &Assignment, result: &RunResult) {
         self.runs.push(Run {
             number: assignment.number,
@@ -346,7 +373,8 @@ impl Observer for RunLog {
             rate: assignment.rate,
             seed: assignment.seed,
             started_unix_ns: self.started_unix_ns,
-            result: result.clone(),
+            start_skew_ns: 0,
+            result: result.into(),
         });
     }
 }

@@ -3,9 +3,9 @@
 //! Documents of several machines that put load on the same server at the same time, as one.
 //!
 //! Runs are taken together by their number: the first of each machine, the second of each, and so on. Their ledgers and
-//! histograms add up to what one machine would have measured that had all the threads. The machines' clocks are not compared:
-//! the rate of the whole is the sum of the machines' rates, each in its own window, which is right if they were started
-//! together.
+//! histograms add up to what one machine would have measured that had all the threads. The rate of the whole is the sum of
+//! the machines' rates, each in its own window, which is right if they were started together. Those of agents are. Of stored
+//! documents it is checked that runs overlap, by the machines' clocks; how far apart they began is kept.
 
 use std::{error, fmt};
 
@@ -30,6 +30,10 @@ pub enum MergeError {
     Load(usize, &'static str),
     /// The document of this place has so many runs, and the first another number.
     Runs(usize, usize, usize),
+    /// The document of this place has runs that another one has as well.
+    Again(usize),
+    /// This run of the document of this place, both from 0, was not at the time of the first document's.
+    Time(usize, usize),
     /// The rates are together more than a rate can be.
     Rate,
 }
@@ -40,6 +44,12 @@ impl fmt::Display for MergeError {
             Self::Nothing => f.write_str("there is nothing to merge"),
             Self::Plan(_) => f.write_str("a search or a comparison cannot be merged"),
             Self::Load(_, what) => write!(f, "another load than the first: {what}"),
+            Self::Again(_) => f.write_str("it is among the others already"),
+            Self::Time(_, run) => write!(
+                f,
+                "run {} was not at the same time as the first machine's, by their clocks (--any-time: that does not matter)",
+                run + 1
+            ),
             Self::Runs(_, first, runs) => write!(f, "runs: {runs}, and in the first {first}"),
             Self::Rate => f.write_str("the rates are together too high"),
         }
@@ -52,13 +62,58 @@ impl MergeError {
     /// Which of the documents, from 0, is to blame.
     pub fn document(&self) -> Option<usize> {
         match *self {
-            Self::Plan(place) | Self::Load(place, _) | Self::Runs(place, ..) => Some(place),
+            Self::Plan(place)
+            | Self::Load(place, _)
+            | Self::Runs(place, ..)
+            | Self::Again(place)
+            | Self::Time(place, _) => Some(place),
             Self::Nothing | Self::Rate => None,
         }
     }
 }
 
-/// Merges documents.
+/// Merges documents that were stored, and may have been mistaken for others: none may be there twice, and their runs must
+/// overlap in time unless it does not matter.
+///
+/// # Errors
+///
+/// They do not go together.
+pub fn merge_stored(documents: Vec<Document>, any_time: bool) -> Result<Document, MergeError> {
+    let provenances: Vec<_> = documents.iter().map(|d| d.provenance.clone()).collect();
+    let times: Vec<Vec<_>> = documents
+        .iter()
+        .map(|d| d.runs.iter().map(time).collect())
+        .collect();
+    let merged = merge(documents)?;
+    for (place, provenance) in provenances.iter().enumerate() {
+        let before = provenances[..place].iter().flatten();
+        if before.into_iter().any(|other| provenance.contains(other)) {
+            return Err(MergeError::Again(place));
+        }
+    }
+    let Some((first, others)) = times.split_first().filter(|_| !any_time) else {
+        return Ok(merged);
+    };
+    for (place, theirs) in (1..).zip(others) {
+        let overlaps = |(ours, theirs): (&(u64, u64), &(u64, u64))| {
+            ours.0.max(theirs.0) < ours.1.min(theirs.1)
+        };
+        if let Some(run) = first.iter().zip(theirs).position(|pair| !overlaps(pair)) {
+            return Err(MergeError::Time(place, run));
+        }
+    }
+    Ok(merged)
+}
+
+/// When a run began and ended, since 1970.
+fn time(run: &Run) -> (u64, u64) {
+    let start = run.started_unix_ns;
+    // A machine of a merged run may have begun later.
+    let length = run.result.elapsed_ns.saturating_add(run.start_skew_ns);
+    (start, start.saturating_add(length))
+}
+
+/// Merges documents of machines that measured at the same time.
 ///
 /// The figures and their intervals are computed anew, with the seed of the first. The first's targets and client stand for
 /// all; where each came from is kept.
@@ -72,6 +127,7 @@ pub fn merge(documents: Vec<Document>) -> Result<Document, MergeError> {
     can_be_merged(0, &merged.plan)?;
     for (place, document) in documents {
         can_be_merged(place, &document.plan)?;
+        same_question(&merged, &document, place)?;
         add_load(&mut merged.load, &document.load, place)?;
         let runs = (merged.runs.len(), document.runs.len());
         if runs.0 != runs.1 {
@@ -85,7 +141,7 @@ pub fn merge(documents: Vec<Document>) -> Result<Document, MergeError> {
     }
     let mut tally = Tally::default();
     for run in &merged.runs {
-        tally.add(run.result.clone());
+        tally.add((&run.result).into());
     }
     merged.plan = Plan::Iterations(merged.runs.len() as u64);
     merged.answer = Answer::Iterated;
@@ -99,6 +155,34 @@ fn can_be_merged(place: usize, plan: &Plan) -> Result<(), MergeError> {
         Plan::Iterations(_) | Plan::UntilCi { .. } => Ok(()),
         Plan::Search(_) | Plan::Compare(_) => Err(MergeError::Plan(place)),
     }
+}
+
+/// Whether the same was asked of the same servers in the same way.
+fn same_question(ours: &Document, theirs: &Document, place: usize) -> Result<(), MergeError> {
+    let version = |document: &Document| {
+        let mut all = document.provenance.iter();
+        all.next()
+            .map(|from| (from.tool.clone(), from.version.clone()))
+    };
+    for (same, what) in [
+        (version(ours) == version(theirs), "version"),
+        (ours.targets == theirs.targets, "server"),
+        (
+            (ours.request_bytes, ours.reply_bytes) == (theirs.request_bytes, theirs.reply_bytes),
+            "length",
+        ),
+        (ours.what == theirs.what, "what is asked"),
+        (ours.client.engine == theirs.client.engine, "engine"),
+        (
+            ours.client.busy_poll == theirs.client.busy_poll,
+            "busy poll",
+        ),
+    ] {
+        if !same {
+            return Err(MergeError::Load(place, what));
+        }
+    }
+    Ok(())
 }
 
 /// Adds the load of another machine, which must be of the same kind.
@@ -125,6 +209,7 @@ fn add_load(ours: &mut Load, theirs: &Load, place: usize) -> Result<(), MergeErr
         (ours.extent == theirs.extent, "count or duration"),
         (ours.warmup_ns == theirs.warmup_ns, "warm-up"),
         (ours.batch == theirs.batch, "batch"),
+        (ours.timeout_ns == theirs.timeout_ns, "timeout"),
     ] {
         if !same {
             return Err(differs(what));
@@ -138,8 +223,14 @@ fn add_load(ours: &mut Load, theirs: &Load, place: usize) -> Result<(), MergeErr
 
 /// Adds a run of another machine at the same time.
 fn add_run(ours: &mut Run, theirs: &Run) {
+    let last = |run: &Run| run.started_unix_ns.saturating_add(run.start_skew_ns);
+    let last = last(ours).max(last(theirs));
     ours.started_unix_ns = ours.started_unix_ns.min(theirs.started_unix_ns);
-    let (mine, other) = (&mut ours.result, &theirs.result);
+    ours.start_skew_ns = last - ours.started_unix_ns;
+    let (mine, other) = (
+        &mut RunResult::from(&ours.result),
+        &RunResult::from(&theirs.result),
+    );
     let window = beside(mine.window, other.window);
     let intervals = intervals_beside(&mine.intervals, &other.intervals);
     let elapsed_ns = mine.elapsed_ns.max(other.elapsed_ns);
@@ -152,6 +243,7 @@ fn add_run(ours: &mut Run, theirs: &Run) {
     }
     mine.failures.sort_by_key(|failure| failure.at_ns);
     (mine.window, mine.intervals, mine.elapsed_ns) = (window, intervals, elapsed_ns);
+    ours.result = (&*mine).into();
 }
 
 /// The window in which the threads of both machines were active: the shorter one, with the rates of both.
@@ -198,6 +290,7 @@ mod tests {
         campaign::{Conclusion, Summary},
         report::json::tests::{question, run_of},
         result::{Failure, FailureKind},
+        run::EngineKind,
         stats::search::SearchPlan,
     };
 
@@ -209,7 +302,8 @@ mod tests {
             rate: None,
             seed: 1,
             started_unix_ns: 100 + number as u64,
-            result: result.clone(),
+            start_skew_ns: 0,
+            result: result.into(),
         });
         let mut tally = Tally::default();
         results.iter().for_each(|result| tally.add(result.clone()));
@@ -329,6 +423,47 @@ mod tests {
         assert_eq!(merged.stopped.as_deref(), Some("a run failed"));
     }
 
+    /// A document of another machine.
+    fn elsewhere(host: &str, started_unix_ns: u64) -> Document {
+        let mut document = document(&[run_of(&[1_000; 10], 1)]);
+        document.provenance[0].machine.host = Some(host.to_owned());
+        document.provenance[0].time = "2026-11-21T17:00:00.000Z".to_owned();
+        document.runs[0].started_unix_ns = started_unix_ns;
+        document
+    }
+
+    #[test]
+    fn stored_runs_must_be_of_the_same_time_and_none_is_counted_twice() {
+        const SECOND: u64 = 1_000_000_000;
+        let merged = |times: &[u64], any_time| {
+            let hosts = times.iter().enumerate();
+            let documents = hosts.map(|(host, &time)| elsewhere(&host.to_string(), time));
+            merge_stored(documents.collect(), any_time)
+        };
+        // Each takes a second.
+        let late = merged(&[7 * SECOND, 7 * SECOND + 5, 7 * SECOND + 3], false).unwrap();
+        assert_eq!(late.runs[0].started_unix_ns, 7 * SECOND);
+        assert_eq!(late.runs[0].start_skew_ns, 5);
+        for (times, place) in [([7, 8, 7], 1), ([7, 7, 6], 2), ([7, 7, 9], 2)] {
+            let times = times.map(|time| time * SECOND);
+            let error = merged(&times, false).unwrap_err();
+            assert_eq!(error, MergeError::Time(place, 0));
+            assert!(merged(&times, true).is_ok());
+        }
+        let twice = [("a", 7), ("b", 7), ("a", 7)].map(|(host, time)| elsewhere(host, time));
+        assert_eq!(
+            merge_stored(twice.to_vec(), true).unwrap_err(),
+            MergeError::Again(2)
+        );
+        // Also if it was merged before.
+        let [a, b, again] = twice;
+        let pair = merge_stored(vec![a, b], false).unwrap();
+        assert_eq!(
+            merge_stored(vec![again, pair], false).unwrap_err(),
+            MergeError::Again(1)
+        );
+    }
+
     #[test]
     fn what_does_not_go_together_is_refused() {
         let one = || document(&[run_of(&[1_000; 10], 1)]);
@@ -346,6 +481,35 @@ mod tests {
         assert_eq!(
             refused(&|other| other.load.pace = Pace::Closed),
             "another load than the first: pace"
+        );
+        let differs = |what| format!("another load than the first: {what}");
+        assert_eq!(
+            refused(&|other| other.request_bytes = 8_000),
+            differs("length")
+        );
+        assert_eq!(
+            refused(&|other| other.targets[0].push('x')),
+            differs("server")
+        );
+        assert_eq!(
+            refused(&|other| other.what.push('x')),
+            differs("what is asked")
+        );
+        assert_eq!(
+            refused(&|other| other.load.timeout_ns += 1),
+            differs("timeout")
+        );
+        assert_eq!(
+            refused(&|other| other.client.engine = EngineKind::IoUring),
+            differs("engine")
+        );
+        assert_eq!(
+            refused(&|other| other.client.busy_poll = true),
+            differs("busy poll")
+        );
+        assert_eq!(
+            refused(&|other| other.provenance[0].version.push('1')),
+            differs("version")
         );
         assert_eq!(
             refused(&|other| other.runs.clear()),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A picture of results: the percentile spectrum, and latency and rate over time, as SVG or on a page of its own.
+//! A picture of results: the percentile spectrum, and latency and rate over time, or of a search the latency at each rate, as
+//! SVG or on a page of its own.
 //!
 //! Nothing in it is fetched from anywhere, and it follows the reader's choice of light or dark.
 
@@ -19,7 +20,7 @@ use super::{
     number::{count_of, grouped, latency, rate, NOT_AVAILABLE},
     table::PERCENTILES,
 };
-use crate::Histogram;
+use crate::{stats::search::Verdict, Histogram};
 
 /// The size of the drawing across, and where its charts begin and end.
 const WIDTH: f64 = 960.0;
@@ -77,6 +78,8 @@ pub struct Series {
     pub latencies: Histogram,
     /// How it went over time.
     pub timeline: Timeline,
+    /// Of the runs of a search at one rate, that rate and what was found there.
+    pub asked: Option<(u64, Verdict)>,
 }
 
 /// A picture.
@@ -111,7 +114,16 @@ impl Plot {
             svg.text("small", Anchor::Start, (24.0, y), &line);
         }
         y += 8.0;
-        for (number, one) in self.series.iter().enumerate() {
+        let is_search = self.series.iter().any(|one| one.asked.is_some());
+        if is_search {
+            for (colour, line) in chart::verdicts(&self.series) {
+                y += 20.0;
+                svg.dot(&format!("f{colour}"), (36.0, y - 4.0), chart::DOT);
+                svg.text("legend", Anchor::Start, (56.0, y), &line);
+            }
+        }
+        let with_lines = self.series.iter().filter(|one| one.asked.is_none());
+        for (number, one) in with_lines.enumerate() {
             for (part, line) in wrapped(&one.legend(), 124).iter().enumerate() {
                 y += 20.0;
                 if part == 0 {
@@ -123,7 +135,12 @@ impl Plot {
         }
         y += 20.0;
         if self.series.iter().any(|one| !one.latencies.is_empty()) {
-            let mut charts: Vec<fn(&mut Svg, &[Series], f64)> = vec![chart::spectrum];
+            let first = if is_search {
+                chart::latency_by_rate
+            } else {
+                chart::spectrum
+            };
+            let mut charts: Vec<fn(&mut Svg, &[Series], f64)> = vec![first];
             if self.series.iter().any(|one| !one.timeline.is_empty()) {
                 charts.extend([
                     chart::latency_over_time as fn(&mut _, &_, _),

@@ -24,9 +24,20 @@ pub fn summary(summary: &Summary, subject: &Subject) -> String {
     if total.warmup != Ledger::default() {
         lines.push(labelled("warm-up", &ledger_parts(&total.warmup)));
     }
+    lines.extend(moments(total));
     lines.extend(client(total));
     lines.push(intervals(summary.runs, &summary.headline));
     lines.join("\n")
+}
+
+/// The mean, and what latencies differ from it by; `None` if nothing was answered.
+fn moments(total: &RunResult) -> Option<String> {
+    let (mean, deviation) = total.response.moments()?;
+    let parts = [
+        format!("mean {}", latency(mean)),
+        format!("standard deviation {}", latency(deviation)),
+    ];
+    Some(labelled("latency", &parts))
 }
 
 /// What became of the requests, so that it can be seen to add up.

@@ -6,7 +6,11 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use super::{number::grouped, Subject};
+use super::{
+    json::Run,
+    number::{grouped, latency},
+    Subject,
+};
 use crate::{
     result::Interval,
     stats::{
@@ -38,6 +42,8 @@ pub enum Kind {
     MedianVaries,
     /// The threads were never all active at once.
     NoWindow,
+    /// Machines that measured together did not begin together.
+    Skew,
 }
 
 /// Why the figures of runs may not be what they seem.
@@ -105,6 +111,22 @@ impl Warnings {
         let mut found = self.found.clone();
         found.sort_by_key(|warning| warning.kind);
         found
+    }
+
+    /// Looks at when the machines of a merged run began.
+    pub fn add_skew(&mut self, run: &Run) {
+        /// The greatest part of a run's length that its machines may begin after each other.
+        const MOST: f64 = 0.1;
+
+        let length = run.result.elapsed_ns as f64;
+        let skew = run.start_skew_ns as f64;
+        if skew > length * MOST {
+            let text = format!(
+                "the machines did not begin together: the last one was {} behind, by their clocks",
+                latency(skew)
+            );
+            self.note(Kind::Skew, text);
+        }
     }
 
     /// The lines, the gravest first; none if there is nothing to be said.

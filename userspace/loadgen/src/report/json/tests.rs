@@ -73,6 +73,8 @@ pub(in crate::report) fn question(plan: Plan) -> Question {
     Question {
         provenance: Provenance::here("echotest", "0.1.0", 7),
         targets: vec!["server".to_owned(); plan.targets()],
+        addresses: vec![([127, 0, 0, 1], 7).into(); plan.targets()],
+        bind: Some([127, 0, 0, 2].into()),
         what: "TCP".to_owned(),
         request_bytes: 32,
         reply_bytes: Some(32),
@@ -237,6 +239,23 @@ fn an_hdr_log_has_every_interval_of_every_run() {
     let mut out = Vec::new();
     hdr_log::write(&mut out, "echotest", document.hdr_lines()).unwrap();
     assert!(String::from_utf8(out).unwrap().contains("\nTag=B,"));
+}
+
+#[test]
+fn an_hdr_log_of_a_search_tells_the_rates_apart() {
+    let document = document(search(), false);
+    let tags: Vec<_> = document.hdr_lines().map(|line| line.tag).collect();
+    assert_eq!(tags[..2], ["1000", "1000"]);
+    let last = document.runs.last().unwrap().rate.unwrap();
+    assert_eq!(tags.last().unwrap(), &last.to_string());
+}
+
+#[test]
+fn what_is_summed_up_for_each_request_may_be_great() {
+    let mut document = document(Plan::Iterations(1), false);
+    // Ten milliseconds for each of ten milliards.
+    document.runs[0].result.threads[0].lag_total_ns = 100_000_000_000_000_000;
+    assert!(Document::read(&text(&document)).unwrap() == document);
 }
 
 #[test]

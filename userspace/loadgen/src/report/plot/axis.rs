@@ -44,8 +44,8 @@ impl Axis {
         }
     }
 
-    /// For latencies from `low` to `high`: logarithmic if they differ so much that the lower ones would be one line.
-    pub(super) fn of_latencies(low: f64, high: f64, places: (f64, f64)) -> Self {
+    /// For what has magnitudes, such as latencies, from `low` to `high`: logarithmic if they differ so much that the lower ones would be one line.
+    pub(super) fn of_magnitudes(low: f64, high: f64, places: (f64, f64)) -> Self {
         /// The ratio from which on the scale is logarithmic.
         const FAR_APART: f64 = 20.0;
         let low = low.max(1.0);
@@ -157,9 +157,9 @@ mod tests {
 
     #[test]
     fn logarithmic_axes_have_fewer_ticks_the_longer_they_are() {
-        let axis = Axis::of_latencies(12_000.0, 450_000.0, (0.0, 1.0));
+        let axis = Axis::of_magnitudes(12_000.0, 450_000.0, (0.0, 1.0));
         near(&axis.ticks(), &[1e4, 2e4, 5e4, 1e5, 2e5, 5e5]);
-        let axis = Axis::of_latencies(12_000.0, 1.1e9, (0.0, 1.0));
+        let axis = Axis::of_magnitudes(12_000.0, 1.1e9, (0.0, 1.0));
         near(&axis.ticks(), &[1e4, 1e5, 1e6, 1e7, 1e8, 1e9]);
     }
 
@@ -168,8 +168,8 @@ mod tests {
         for axis in [
             Axis::exact(3.0, 9.0, (100.0, 20.0)),
             Axis::from_zero(7.0, (100.0, 20.0)),
-            Axis::of_latencies(10.0, 1e9, (100.0, 20.0)),
-            Axis::of_latencies(10.0, 20.0, (100.0, 20.0)),
+            Axis::of_magnitudes(10.0, 1e9, (100.0, 20.0)),
+            Axis::of_magnitudes(10.0, 20.0, (100.0, 20.0)),
         ] {
             let places: Vec<_> = [0.0, 1.0, 3.5, 8.0, 1e5, 1e12]
                 .map(|value| axis.place(value))
@@ -189,8 +189,8 @@ mod tests {
         assert_eq!(Axis::exact(5.0, 5.0, (0.0, 10.0)).place(5.0), 5.0);
         for axis in [
             Axis::from_zero(0.0, (0.0, 10.0)),
-            Axis::of_latencies(0.0, 0.0, (0.0, 10.0)),
-            Axis::of_latencies(1.0, 1.0, (0.0, 10.0)),
+            Axis::of_magnitudes(0.0, 0.0, (0.0, 10.0)),
+            Axis::of_magnitudes(1.0, 1.0, (0.0, 10.0)),
             Axis::exact(0.0, 0.0, (0.0, 10.0)),
         ] {
             assert!(axis.place(0.0).is_finite());

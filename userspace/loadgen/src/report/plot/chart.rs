@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The three charts.
+//! The charts.
 
 use super::{
     axis::Axis,
@@ -9,7 +9,11 @@ use super::{
     timeline::Point,
     Series, COLOURS, LEFT, RIGHT,
 };
-use crate::report::number::{grouped, latency, rate};
+use crate::{
+    histogram::Percentile,
+    report::number::{count_of, grouped, latency, rate},
+    stats::search::Verdict,
+};
 
 /// How high a chart is, with everything that belongs to it.
 pub(super) const HEIGHT: f64 = 376.0;
@@ -44,7 +48,7 @@ pub(super) fn spectrum(svg: &mut Svg, series: &[Series], top: f64) {
     let low = all().map(|point| point.1).fold(f64::INFINITY, f64::min);
     let high = all().map(|point| point.1).fold(0.0, f64::max);
     let x = Axis::exact(0.0, widest, across);
-    let y = Axis::of_latencies(low, high, down);
+    let y = Axis::of_magnitudes(low, high, down);
     let mut x_ticks = vec![(0.0, "0 %".to_owned()), (2_f64.log10(), "50 %".to_owned())];
     x_ticks.extend((1..=widest as usize).map(|nines| {
         let name = match nines {
@@ -78,6 +82,89 @@ pub(super) fn spectrum(svg: &mut Svg, series: &[Series], top: f64) {
     }
 }
 
+/// How large a dot is that tells a verdict.
+pub(super) const DOT: f64 = 4.0;
+
+/// What each verdict is called, and its colour.
+const VERDICTS: [(Verdict, &str, usize); 3] = [
+    (Verdict::Met, "the objective is met", 2),
+    (Verdict::Missed, "the objective is missed", 1),
+    (Verdict::Unknown, "the runs are too short to tell", 7),
+];
+
+/// Of a search, how many rates have which verdict, and its colour.
+pub(super) fn verdicts(series: &[Series]) -> impl Iterator<Item = (usize, String)> + '_ {
+    VERDICTS.iter().filter_map(|&(verdict, name, colour)| {
+        let rates = series.iter().filter_map(|one| one.asked);
+        let rates: Vec<_> = rates.filter(|&(_, found)| found == verdict).collect();
+        let (&(first, _), &(last, _)) = (rates.first()?, rates.last()?);
+        let count = count_of(rates.len() as u64, "rate");
+        let (first, last) = (grouped(first), grouped(last));
+        Some((
+            colour,
+            format!("{name}: {count} from {first}/s to {last}/s"),
+        ))
+    })
+}
+
+/// Of a search, the median, p99 and maximum of the latencies at each rate.
+pub(super) fn latency_by_rate(svg: &mut Svg, series: &[Series], top: f64) {
+    let mut tried: Vec<_> = series
+        .iter()
+        .filter_map(|one| Some((one.asked?, one)))
+        .collect();
+    tried.retain(|(_, one)| !one.latencies.is_empty());
+    tried.sort_by_key(|((rate, _), _)| *rate);
+    let at = |one: &Series, hundredths| {
+        let known = one.latencies.percentile(Percentile(hundredths));
+        known.map(|latency| latency.as_nanos() as f64)
+    };
+    let max = |one: &Series| one.latencies.max().map_or(0.0, |max| max.as_nanos() as f64);
+    let (across, down) = places(top);
+    let rates = || tried.iter().map(|((rate, _), _)| *rate as f64);
+    let x = Axis::of_magnitudes(
+        rates().fold(f64::INFINITY, f64::min),
+        rates().fold(0.0, f64::max),
+        across,
+    );
+    let least = |one: &Series| at(one, 5_000).unwrap_or_else(|| max(one));
+    let y = Axis::of_magnitudes(
+        tried
+            .iter()
+            .map(|(_, one)| least(one))
+            .fold(f64::INFINITY, f64::min),
+        tried.iter().map(|(_, one)| max(one)).fold(0.0, f64::max),
+        down,
+    );
+    Frame {
+        title: "Latency by rate",
+        note: "p50 thick, p99 thin, maximum as dots",
+        x_title: "requests per second that were asked for",
+        y_title: "latency",
+        x_ticks: x
+            .ticks()
+            .into_iter()
+            .map(|tick| (tick, rate(tick)))
+            .collect(),
+        y_ticks: latency_ticks(&y),
+    }
+    .draw(svg, &x, &y);
+    for (name, hundredths, class) in [("p99", 9_900, "s0 thin"), ("p50", 5_000, "s0")] {
+        let known = tried.iter().filter_map(|((rate, _), one)| {
+            Some((x.place(*rate as f64), y.place(at(one, hundredths)?)))
+        });
+        svg.path(class, &[known.collect()], name);
+    }
+    for ((rate, verdict), one) in &tried {
+        let colour = VERDICTS
+            .iter()
+            .find(|(of, ..)| of == verdict)
+            .map_or(0, |of| of.2);
+        let place = (x.place(*rate as f64), y.place(max(one)));
+        svg.dot(&format!("f{colour}"), place, DOT);
+    }
+}
+
 /// The median, p99 and maximum of the latencies over time.
 pub(super) fn latency_over_time(svg: &mut Svg, series: &[Series], top: f64) {
     let lines = points(series);
@@ -85,7 +172,7 @@ pub(super) fn latency_over_time(svg: &mut Svg, series: &[Series], top: f64) {
     let all = || lines.iter().flatten();
     let of = |point: &Point| [point.median, point.p99, point.max];
     let known = || all().flat_map(of).flatten().map(|ns| ns as f64);
-    let y = Axis::of_latencies(
+    let y = Axis::of_magnitudes(
         known().fold(f64::INFINITY, f64::min),
         known().fold(0.0, f64::max),
         down,

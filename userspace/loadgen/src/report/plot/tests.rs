@@ -40,6 +40,7 @@ fn series(name: &str, runs: &[RunResult]) -> Series {
         rate: Some(5_000.0),
         latencies: Histogram::new(),
         timeline: Timeline::default(),
+        asked: None,
     };
     for run in runs {
         series.latencies.merge(&run.response);
@@ -61,6 +62,40 @@ fn plot(series: Vec<Series>) -> Plot {
     }
 }
 
+/// What a search measured at a rate.
+fn tried(rate: u64, base_ns: u64, verdict: Verdict) -> Series {
+    Series {
+        asked: Some((rate, verdict)),
+        timeline: Timeline::default(),
+        ..series(&format!("{rate}/s"), &[run(2, base_ns)])
+    }
+}
+
+fn searched() -> Plot {
+    plot(vec![
+        tried(1_000, 20_000, Verdict::Met),
+        tried(2_000, 25_000, Verdict::Met),
+        tried(64_000, 90_000_000, Verdict::Missed),
+    ])
+}
+
+#[test]
+fn a_search_is_drawn_by_its_rates() {
+    let svg = searched().render(Format::Svg);
+    for text in [
+        "Latency by rate",
+        "the objective is met: 2 rates from 1,000/s to 2,000/s",
+        "the objective is missed: 1 rate from 64,000/s to 64,000/s",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(!svg.contains("Nothing was answered") && !svg.contains("over time"));
+    // One dot in the legend for each verdict, and one for each rate.
+    let dots = |class: &str| svg.matches(&format!("<circle class=\"{class}\"")).count();
+    assert_eq!((dots("f2"), dots("f1"), dots("f7")), (3, 2, 0));
+    assert!(searched().render(Format::Html).contains("<th>64000/s</th>"));
+}
+
 static EXAMPLES: LazyLock<Vec<Plot>> = LazyLock::new(|| {
     let few = || series("few", &[run(2, 1_000_000)]);
     vec![
@@ -80,6 +115,8 @@ static EXAMPLES: LazyLock<Vec<Plot>> = LazyLock::new(|| {
         }]),
         plot(vec![series("nothing", &[])]),
         plot(Vec::new()),
+        plot(vec![tried(7, 500_000, Verdict::Unknown)]),
+        searched(),
         plot(
             (0..11)
                 .map(|n| series(&format!("server {n}"), &[run(3, 1_000 << n)]))
