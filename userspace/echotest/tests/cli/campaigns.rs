@@ -58,6 +58,33 @@ fn until_ci_gives_up_when_it_may_not_go_on() {
 }
 
 #[test]
+fn until_ci_is_not_asked_of_too_few_runs() {
+    let (server, _) = Server::good();
+    let two = format!("{} {}", server.address, server.address);
+    for (command, servers) in [("", server.address.to_string()), ("compare ", two)] {
+        let run = echotest(&format!("{command}--until-ci 2% -i 9 {servers}"));
+        assert_eq!((run.status, &run.out[..]), (Some(2), ""));
+        let why = "--until-ci takes at least 10 runs, and -i 9 allows fewer";
+        assert!(run.err.contains(why), "{}", run.err);
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn a_search_without_an_answer_is_told_by_the_exit_status() {
+    let server = slow(Duration::from_millis(2));
+    let run = echotest(&format!(
+        "--search p50<1us --rate 10 --duration 100ms {}",
+        server.address
+    ));
+    assert_eq!(run.status, Some(3), "{}", run.err);
+    assert_eq!(
+        run.err,
+        "echotest: no rate is known that keeps the objective\n"
+    );
+}
+
+#[test]
 fn a_comparison_names_the_slower_one() {
     // Far longer than an echo takes on the loopback network, also if the machine has much else to do.
     let slow = slow(Duration::from_millis(40));

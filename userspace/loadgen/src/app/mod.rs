@@ -26,6 +26,7 @@ use self::{
     cli::{command, Cli, Command, OutputOptions},
     measure::Measurement,
 };
+use crate::{campaign::options::CampaignOptions, stats::until_ci::UntilCi};
 
 /// Runs a load generator by the command line of this process.
 pub fn main<T: Tool>() -> ExitCode {
@@ -102,6 +103,7 @@ fn run<T: Tool>(cli: &Cli<T>, definition: &clap::Command) -> Result<(), Problem>
         Some(Command::Compare(compare)) => {
             check_columns(&compare.tool, false, &compare.output)?;
             let iterations = compare.load.iterations;
+            enough_runs(&compare.campaign, iterations)?;
             Measurement {
                 load: &compare.load,
                 tool: &compare.tool,
@@ -123,6 +125,7 @@ fn run<T: Tool>(cli: &Cli<T>, definition: &clap::Command) -> Result<(), Problem>
         None => {
             check_columns(&cli.tool, cli.ksf, &cli.output)?;
             let pace = cli.load.load().map_err(Problem::Usage)?.pace;
+            enough_runs(&cli.campaign, cli.load.iterations)?;
             let plan = cli.campaign.plan(&cli.search, cli.load.iterations, pace);
             Measurement {
                 load: &cli.load,
@@ -145,6 +148,17 @@ fn tell<'a>(tool: &str, lines: impl IntoIterator<Item = &'a str>) {
     for line in lines {
         // What they are about is not lost by that.
         let _ = writeln!(out, "{tool}: {line}");
+    }
+}
+
+/// Refuses to make runs until intervals are narrow, of so few that no interval would count.
+fn enough_runs(campaign: &CampaignOptions, iterations: Option<u64>) -> Result<(), Problem> {
+    let least = UntilCi::LEAST_RUNS;
+    match (campaign.until_ci, iterations) {
+        (Some(_), Some(most)) if most < least => Err(Problem::Usage(format!(
+            "--until-ci takes at least {least} runs, and -i {most} allows fewer"
+        ))),
+        _ => Ok(()),
     }
 }
 

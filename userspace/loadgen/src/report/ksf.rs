@@ -103,8 +103,7 @@ impl<'a> RpcTest<'a> {
             "Date", "TD", "INF", "Mbps", "MinLat"
         );
         for quantile in &self.quantiles {
-            let decimals = usize::from(quantile.fract() != 0.0);
-            line.push_str(&format!(" {quantile:>7.decimals$}"));
+            line.push_str(&format!(" {quantile:>7}"));
         }
         line.push_str(&format!(" {:>8}", "MaxLat"));
         if self.extended {

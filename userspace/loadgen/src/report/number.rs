@@ -93,7 +93,9 @@ impl Unit {
 pub fn percent(part: f64) -> String {
     let percent = part * 100.0;
     // One digit that is not 0 is always there.
-    if percent != 0.0 && percent.abs() < 9.95 {
+    if percent != 0.0 && percent.abs() < 0.095 {
+        format!("{} %", significant(percent, 1))
+    } else if percent != 0.0 && percent.abs() < 9.95 {
         format!("{percent:.1} %")
     } else {
         format!("{percent:.0} %")
@@ -206,6 +208,9 @@ mod tests {
     fn parts_and_times_are_short() {
         for (part, text) in [
             (0.0, "0 %"),
+            (0.000_1, "0.01 %"),
+            (0.000_5, "0.05 %"),
+            (0.001, "0.1 %"),
             (0.012, "1.2 %"),
             (0.097, "9.7 %"),
             (0.0999, "10 %"),
