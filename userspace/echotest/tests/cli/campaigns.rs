@@ -87,20 +87,20 @@ fn a_search_without_an_answer_is_told_by_the_exit_status() {
 #[test]
 fn a_comparison_names_the_slower_one() {
     // Far longer than an echo takes on the loopback network, also if the machine has much else to do.
-    let slow = slow(Duration::from_millis(40));
+    let slow = slow(Duration::from_millis(20));
     let (fast, _) = Server::good();
     for (a, b, higher, faster) in [
         (slow.address, fast.address, "a", "B is faster"),
         (fast.address, slow.address, "b", "A is faster"),
     ] {
-        let run = echotest(&format!("compare -i 6 -c 3 --json {a} {b}"));
+        let run = echotest(&format!("compare -i 6 -c 10 --json {a} {b}"));
         assert_eq!((run.status, &run.err[..]), (Some(0), ""));
         let document = document(&run.out);
         let compared = &document["answer"]["compared"];
         assert_eq!(compared["pairs"], 6);
         assert_eq!(compared["median"]["verdict"]["higher"], higher);
         assert_eq!(document["targets"][0], a.to_string());
-        let run = echotest(&format!("compare -i 6 -c 3 {a} {b}"));
+        let run = echotest(&format!("compare -i 6 -c 10 {a} {b}"));
         let line = run
             .out
             .lines()

@@ -216,7 +216,8 @@ fn nobody_measures_for_hours_when_nobody_reads() {
             "{arguments}"
         );
         assert_eq!(output.status.code(), Some(1));
-        assert_eq!(server.connections() - before, connections);
+        // Those of the first run, unless it is over before the server takes them.
+        assert!(server.connections() - before <= connections);
     }
 }
 
