@@ -40,10 +40,10 @@ pub enum Wait {
 pub(crate) struct Refusals(u32);
 
 impl Ring {
-    /// Whether something was collected and is not handed over yet.
+    /// How many requests were collected and are not handed over yet.
     #[inline]
-    pub fn has_requests(&self) -> bool {
-        self.handed_over != self.collected
+    pub fn requests(&self) -> u64 {
+        self.collected - self.handed_over
     }
 
     /// Whether there is a completion already.
@@ -60,7 +60,7 @@ impl Ring {
     #[inline]
     pub fn submit(&mut self) -> io::Result<()> {
         // It may lack the memory for some at times.
-        while self.has_requests() {
+        while self.requests() != 0 {
             self.call(0, EnterFlags::empty(), None)?;
         }
         Ok(())

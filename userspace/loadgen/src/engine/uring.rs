@@ -3,10 +3,10 @@
 //! The engine of io_uring: what all connections send, and the wait for what comes, are one call to the system, and one
 //! request receives for as long as a connection lives.
 //!
-//! A send is handed over with the next wait, or when there are enough of them, or when the next one is to follow on the
-//! same connection: io_uring does not promise any order between requests that it has at the same time. So a request that
-//! is the first of many counts from a moment at which the others were still to be written. One receive takes all that
-//! has come, however many replies these are.
+//! A send is handed over with the next wait, or when there are enough of them. io_uring does not promise any order between
+//! requests that it has at the same time: of those of one connection, it gets the next with the next call, together with
+//! others'. So a request that is the first of many counts from a moment at which the others were still to be written. One
+//! receive takes all that has come, however many replies these are.
 //!
 //! Several datagrams are sent at once by the call that there is for that: requests of one socket that were not linked could
 //! overtake each other, and linked ones are done one by one, some of them by the next call only.
@@ -33,6 +33,9 @@ use crate::{
 /// How many buffers there are at least.
 const BUFFERS: usize = 64;
 
+/// How many times requests wait for others of their connection before all of these are handed over.
+const WAITING: usize = 32;
+
 /// How many events are delivered at most before what is queued is handed over. It may be more that have come at once.
 const EVENTS: usize = 32;
 
@@ -47,6 +50,10 @@ pub(crate) struct Uring {
     /// What sends several datagrams, if that is to be.
     datagrams: Option<Batch>,
     connections: Vec<Connection>,
+    /// Connections with more requests than the ring has.
+    behind: Vec<usize>,
+    /// How often requests were handed over that the ring could not take at once.
+    waiting: usize,
     /// What has come and is not delivered yet, before what the ring has.
     found: VecDeque<(Found, Nanos)>,
     /// When the ring got what it has.
@@ -80,6 +87,10 @@ struct Connection {
     ends: Vec<usize>,
     /// How much of them has been sent: bytes of a stream, and datagrams otherwise.
     sent: usize,
+    /// How many of them have been sent, or are with what the kernel is to send now.
+    taken: usize,
+    /// Whether it is known to have more than that.
+    is_behind: bool,
     /// Requests that were handed over while the ring had others.
     next: Requests,
     /// Why something could not be sent.
@@ -126,6 +137,8 @@ impl Uring {
             batch: load.batch,
             datagrams: batched.then(|| Batch::new(load.batch)),
             connections: (0..count).map(|_| Connection::new()).collect(),
+            behind: Vec::new(),
+            waiting: 0,
             found: VecDeque::new(),
             entered: 0,
             delivered: 0,
@@ -202,6 +215,10 @@ impl Uring {
             if is_over {
                 return Ok(None);
             }
+            if !self.behind.is_empty() {
+                self.catch_up();
+                continue;
+            }
             while let Some(place) = self.starved.pop() {
                 self.receive(place);
             }
@@ -267,8 +284,13 @@ impl Engine for Uring {
 
     #[inline]
     fn send(&mut self, place: usize, requests: &mut Requests) -> Sent {
-        if self.connections[place].sending == Sending::Queued {
+        let connection = &self.connections[place];
+        if connection.sending == Sending::Queued {
             if self.ring.is_sending(place) {
+                // Others' can be handed over together with this one. If there are none, it does not wait.
+                if connection.is_behind || self.ring.requests() > 1 {
+                    return self.fall_behind(place, requests);
+                }
                 self.flush();
             } else if self.ring.has_completions() {
                 // The kernel got it together with others, and would have said if it could not send it.
@@ -280,15 +302,9 @@ impl Engine for Uring {
         if connection.is_open && takes_more && !self.ring.is_sending(place) {
             self.start(place, requests);
         } else {
-            mem::swap(&mut connection.next, requests);
+            connection.keep(requests);
         }
-        let connection = &mut self.connections[place];
-        match connection.sending {
-            _ if !connection.is_open => Sent::Failed,
-            Sending::Nothing | Sending::Queued => Sent::All,
-            Sending::Full => Sent::Partly,
-            Sending::Failed => Sent::Failed,
-        }
+        self.said(place)
     }
 
     fn unsent(&self, place: usize) -> usize {
@@ -398,6 +414,8 @@ impl Connection {
             sending: Sending::Nothing,
             ends: Vec::new(),
             sent: 0,
+            taken: 0,
+            is_behind: false,
             next: Requests::default(),
             error: None,
         }

@@ -123,12 +123,10 @@ impl Uring {
         let connection = &mut self.connections[place];
         connection.is_open = false;
         if connection.sending == Sending::Queued {
-            // What the kernel did not get until now, it cannot send any more.
-            connection.sending = if self.ring.is_sending(place) {
-                Sending::Failed
-            } else {
-                Sending::Nothing
-            };
+            // What the kernel did not get until now, it cannot send any more. The rest is known when it has said so.
+            if self.ring.is_sending(place) {
+                connection.sending = Sending::Failed;
+            }
         }
         if let Err(error) = self.ring.close(place) {
             self.broken.get_or_insert(error);

@@ -4,8 +4,12 @@
 
 use std::{io, mem, ops::Range};
 
-use super::{Connection, Found, Uring};
-use crate::{clock, engine::Requests, load::Transport};
+use super::{Connection, Found, Uring, WAITING};
+use crate::{
+    clock,
+    engine::{Requests, Sent},
+    load::Transport,
+};
 
 /// What becomes of the requests that the ring has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +26,17 @@ pub(super) enum Sending {
 }
 
 impl Uring {
-    /// Has the ring send the next of the requests that it has on a connection.
+    /// Has the ring send the next of the requests that it has on a connection: no more than a batch, unless it is what a
+    /// full socket takes when it can.
     #[inline]
     fn push(&mut self, place: usize, sending: Sending) {
         let connection = &mut self.connections[place];
+        let all = connection.ends.len();
+        connection.taken = match (self.transport, sending) {
+            (Transport::Datagrams, _) => connection.sent + 1,
+            (Transport::Stream, Sending::Full) => all,
+            (Transport::Stream, _) => all.min(connection.taken + self.batch),
+        };
         let range = connection.left(self.transport);
         connection.sending = sending;
         let pushed = match sending {
@@ -47,10 +58,85 @@ impl Uring {
         let connection = &mut self.connections[place];
         mem::swap(&mut connection.ends, &mut requests.ends);
         connection.sent = 0;
-        if connection.ends.len() > 1 && self.transport == Transport::Datagrams {
+        connection.taken = 0;
+        if self.datagrams.is_some() {
             self.start_together(place);
         } else {
             self.push(place, Sending::Queued);
+            self.note_behind(place);
+        }
+    }
+
+    /// Keeps requests that the ring cannot have now, because it has others of this connection.
+    pub(super) fn fall_behind(&mut self, place: usize, requests: &mut Requests) -> Sent {
+        self.connections[place].keep(requests);
+        self.note_behind(place);
+        self.waiting += 1;
+        if self.waiting == WAITING {
+            self.flush();
+        }
+        self.said(place)
+    }
+
+    #[inline]
+    fn note_behind(&mut self, place: usize) {
+        let connection = &mut self.connections[place];
+        if !connection.is_behind && connection.has_more() && connection.sending == Sending::Queued {
+            connection.is_behind = true;
+            self.behind.push(place);
+        }
+    }
+
+    /// Has the ring send what it could not have yet, up to the last of each connection, which is queued then.
+    pub(super) fn catch_up(&mut self) {
+        self.waiting = 0;
+        while !self.behind.is_empty() {
+            self.hand_over();
+            let count = self.behind.len();
+            for index in 0..count {
+                self.advance(self.behind[index]);
+            }
+            self.behind.drain(..count);
+        }
+    }
+
+    /// Has the ring send the next that a connection has, if the kernel has sent what it got.
+    fn advance(&mut self, place: usize) {
+        let connection = &mut self.connections[place];
+        connection.is_behind = false;
+        let is_sent = connection.sending == Sending::Queued && !self.ring.is_sending(place);
+        if !connection.is_open || !is_sent {
+            return;
+        }
+        if connection.taken < connection.ends.len() {
+            connection.pass(self.transport);
+            self.push(place, Sending::Queued);
+            self.note_behind(place);
+        } else {
+            self.start_next(place);
+        }
+    }
+
+    /// Has the ring send what was kept for when it has nothing, if there is something.
+    fn start_next(&mut self, place: usize) {
+        let mut next = mem::take(&mut self.connections[place].next);
+        if !next.is_empty() {
+            self.start(place, &mut next);
+            next.clear();
+        }
+        self.connections[place].next = next;
+        self.note_behind(place);
+    }
+
+    /// What is to be said of a connection on which requests were handed over.
+    #[inline]
+    pub(super) fn said(&self, place: usize) -> Sent {
+        let connection = &self.connections[place];
+        match connection.sending {
+            _ if !connection.is_open => Sent::Failed,
+            Sending::Nothing | Sending::Queued => Sent::All,
+            Sending::Full => Sent::Partly,
+            Sending::Failed => Sent::Failed,
         }
     }
 
@@ -78,14 +164,20 @@ impl Uring {
         }
     }
 
-    /// Hands over what is queued, and learns what became of it.
-    #[inline]
+    /// Hands over everything, and learns what became of it.
     pub(super) fn flush(&mut self) {
         self.delivered = 0;
+        self.catch_up();
+        self.hand_over();
+    }
+
+    /// Hands over what is queued, and learns what became of it.
+    #[inline]
+    fn hand_over(&mut self) {
         if self.ring.has_completions() {
             self.collect(self.entered);
         }
-        if self.ring.has_requests() {
+        if self.ring.requests() != 0 {
             if let Err(error) = self.ring.submit() {
                 self.broken.get_or_insert(error);
             }
@@ -101,6 +193,10 @@ impl Uring {
     pub(super) fn sent(&mut self, place: usize, result: io::Result<u32>) -> Option<Found> {
         let connection = &mut self.connections[place];
         if !connection.is_open {
+            if connection.sending == Sending::Queued {
+                connection.sending = Sending::Failed;
+                connection.sent += result.map_or(0, |bytes| bytes as usize);
+            }
             return None;
         }
         let all = match (self.transport, result) {
@@ -120,10 +216,7 @@ impl Uring {
         }
         let was_full = connection.sending == Sending::Full;
         connection.sending = Sending::Nothing;
-        if !connection.next.is_empty() {
-            let mut next = mem::take(&mut connection.next);
-            self.start(place, &mut next);
-        }
+        self.start_next(place);
         was_full.then_some(Found::Sent { connection: place })
     }
 
@@ -160,7 +253,7 @@ impl Uring {
         let ends = &connection.ends;
         let of_ring = match (connection.sending, self.transport) {
             (Sending::Nothing, _) => 0,
-            (Sending::Queued, _) if !self.ring.is_sending(place) => 0,
+            (Sending::Queued, _) if !self.ring.is_sending(place) => ends.len() - connection.taken,
             (_, Transport::Stream) => of_stream(ends, connection.sent),
             (_, Transport::Datagrams) => ends.len() - connection.sent,
         };
@@ -175,8 +268,33 @@ impl Connection {
         let ends = &self.ends;
         let sent = self.sent;
         match transport {
-            Transport::Stream => sent..ends[ends.len() - 1],
+            Transport::Stream => sent..ends[self.taken - 1],
             Transport::Datagrams => sent.checked_sub(1).map_or(0, |last| ends[last])..ends[sent],
         }
+    }
+
+    /// What the kernel got is sent.
+    pub(super) fn pass(&mut self, transport: Transport) {
+        self.sent = match transport {
+            Transport::Stream => self.ends[self.taken - 1],
+            Transport::Datagrams => self.taken,
+        };
+    }
+
+    /// Whether there is something to follow what the kernel is to send.
+    #[inline]
+    fn has_more(&self) -> bool {
+        self.taken < self.ends.len() || !self.next.is_empty()
+    }
+
+    /// Keeps requests until all others are sent.
+    pub(super) fn keep(&mut self, requests: &mut Requests) {
+        if self.next.is_empty() {
+            return mem::swap(&mut self.next, requests);
+        }
+        let start = self.next.bytes.len();
+        self.next.bytes.extend_from_slice(&requests.bytes);
+        let ends = requests.ends.iter().map(|end| start + end);
+        self.next.ends.extend(ends);
     }
 }

@@ -55,18 +55,77 @@ fn what_all_connections_send_is_handed_over_with_one_call() {
 }
 
 #[test]
-fn requests_of_one_connection_are_in_order_and_not_at_once() {
+fn requests_of_one_connection_do_not_wait_for_each_other() {
     let Some((mut engine, servers)) = streams(2) else {
         return;
     };
-    for (place, request) in [(0, "a"), (1, "b"), (0, "c")] {
-        assert_eq!(engine.send(place, &mut requests(&[request])), Sent::All);
-    }
-    assert_eq!(got(&servers[0]).unwrap(), b"a");
-    assert_eq!(got(&servers[1]).unwrap(), b"b");
     assert!(matches!(engine.poll(Wait::No).unwrap(), Event::Idle { .. }));
-    assert_eq!(got(&servers[0]).unwrap(), b"c");
-    assert_eq!(got(&servers[1]), None);
+    for (request, before) in [("a", None), ("b", Some(&b"a"[..])), ("c", Some(b"b"))] {
+        assert_eq!(engine.send(0, &mut requests(&[request])), Sent::All);
+        assert_eq!(got(&servers[0]).as_deref(), before);
+    }
+}
+
+#[test]
+fn requests_of_several_connections_are_sent_in_turns_and_one_by_one() {
+    if !has_io_uring() {
+        return;
+    }
+    let pairs = (0..3).map(|_| UnixDatagram::pair().unwrap());
+    let (ours, theirs) = pairs.unzip::<_, _, Vec<_>, Vec<_>>();
+    let ours = ours.into_iter().map(OwnedFd::from).collect();
+    let mut engine = Uring::new(ours, &load(Transport::Datagrams, 1), false).unwrap();
+    let turns = ["a", "b", "c", "d"];
+    for request in turns {
+        for place in 0..3 {
+            assert_eq!(engine.send(place, &mut requests(&[request])), Sent::All);
+        }
+    }
+    assert!(matches!(engine.poll(Wait::No).unwrap(), Event::Idle { .. }));
+    for server in &theirs {
+        server.set_nonblocking(true).unwrap();
+        for request in turns {
+            let mut bytes = [0; 16];
+            let length = server.recv(&mut bytes).unwrap();
+            assert_eq!(bytes[..length], *request.as_bytes());
+        }
+    }
+    assert!((0..3).all(|place| engine.unsent(place) == 0));
+}
+
+#[test]
+fn requests_in_turns_are_sent_when_there_are_many() {
+    let Some((mut engine, servers)) = streams(2) else {
+        return;
+    };
+    for _ in 0..WAITING {
+        for place in 0..2 {
+            assert_eq!(engine.send(place, &mut requests(&["x"])), Sent::All);
+        }
+    }
+    assert!(servers.iter().all(|server| got(server).is_some()));
+}
+
+#[test]
+fn what_waits_for_its_turn_is_unsent_if_the_connection_fails() {
+    let Some((mut engine, mut servers)) = streams(2) else {
+        return;
+    };
+    drop(servers.remove(0));
+    for request in ["one", "two", "three"] {
+        for place in 0..2 {
+            assert_eq!(engine.send(place, &mut requests(&[request])), Sent::All);
+        }
+    }
+    assert_eq!((engine.unsent(0), engine.unsent(1)), (3, 3));
+    assert!(matches!(
+        engine.poll(Wait::Tick).unwrap(),
+        Event::Closed { connection: 0, .. }
+    ));
+    assert_eq!(engine.unsent(0), 3);
+    engine.end(1).unwrap();
+    assert_eq!(engine.unsent(1), 0);
+    assert_eq!(got(&servers[0]).unwrap(), b"onetwothree");
 }
 
 /// Also if a failure is not the first thing to be known.
