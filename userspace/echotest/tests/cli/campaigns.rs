@@ -20,7 +20,14 @@ fn slow(time: Duration) -> Server {
 fn until_ci_ends_and_says_why() {
     let (server, _) = Server::good();
     let run = echotest(&format!("--until-ci 100% -c 200 -i 30 {}", server.address));
-    assert_eq!((run.status, &run.err[..]), (Some(0), ""));
+    // On a busy machine, runs may differ so much that 30 are too few.
+    let gave_up =
+        "echotest: the intervals are not narrow enough after as many runs as were allowed\n";
+    let end = (run.status, &run.err[..]);
+    assert!(
+        [(Some(0), ""), (Some(3), gave_up)].contains(&end),
+        "{end:?}"
+    );
     let rows = run.rows();
     let runs = rows.len() - 1;
     // There are no intervals of fewer than ten runs.
