@@ -134,8 +134,7 @@ impl<T: Tool> Measurement<'_, T> {
             // It says when it began.
             provenance: Provenance::here(T::NAME, T::VERSION, load.seed),
             targets: names,
-            // They are known when there are connections.
-            addresses: Vec::new(),
+            addresses: sessions.iter().map(Session::address).collect(),
             bind: self.load.socket_options().bind,
             what,
             request_bytes: self.tool.request_bytes(load.transport) as u64,
@@ -159,6 +158,7 @@ impl<T: Tool> Measurement<'_, T> {
             question: self.is_agent.then_some(&question),
         };
         let conclusion = conduct(&question.plan, load.seed, &mut runs, &mut observer);
+        // Of several addresses of a name, the first may not have answered.
         question.addresses = runs.sessions.iter().map(Session::address).collect();
         let mut printer = printer.into_inner();
         printer.conclude(&conclusion, &question.plan);
