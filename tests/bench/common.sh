@@ -23,8 +23,8 @@ until_true() {
 
 # Sets $busy and $total, ticks of all CPUs since the start.
 read_ticks() {
-	local name user nice system idle iowait irq softirq
-	read -r name user nice system idle iowait irq softirq _ </proc/stat
+	local user nice system idle iowait irq softirq
+	read -r _ user nice system idle iowait irq softirq _ </proc/stat
 	busy=$((user + nice + system + irq + softirq)) total=$((busy + idle + iowait))
 }
 
