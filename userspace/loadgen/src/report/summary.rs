@@ -135,7 +135,7 @@ fn client(total: &RunResult) -> Option<String> {
     }
     let each = threads.iter().map(|thread| thread.answered);
     if let (Some(least), Some(most)) = (each.clone().min(), each.max()) {
-        if threads.len() > 1 {
+        if least != most {
             parts.push(format!(
                 "{} to {} replies per thread and run",
                 grouped(least),
