@@ -4,7 +4,7 @@
 BEGIN {
 	FS = "\t"
 	split("NULL,echo", protocols, ",")
-	split("C,plain,io_uring", clients, ",")
+	split("C|C, timeout|plain|io_uring", clients, "|")
 	server["NULL"] = "nulld"
 	server["echo"] = "kecho"
 }
@@ -38,7 +38,7 @@ function print_counts(in_flight,    p, c, all, mine, spread, yardstick) {
 	add("request|server|client|instructions of all|of the client|spread|of C")
 	for (p = 1; p <= 2; p++) {
 		yardstick = own(protocols[p], in_flight, "C")
-		for (c = 1; c <= 3; c++) {
+		for (c = 1; c <= 4; c++) {
 			all = figure(key(protocols[p], in_flight, clients[c], "all"))
 			mine = own(protocols[p], in_flight, clients[c])
 			if (mine == "")

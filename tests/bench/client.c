@@ -4,8 +4,10 @@
  * request one call that sends and one that receives, two readings of the clock, a latency counted, and the least that must
  * be compared. It is no tool: what is wrong ends it.
  *
- *   client echo PORT DEPTH COUNT [LENGTH]
- *   client null PORT DEPTH COUNT PROGRAM VERSION
+ *   client [-t] echo PORT DEPTH COUNT [LENGTH]
+ *   client [-t] null PORT DEPTH COUNT PROGRAM VERSION
+ *
+ * With -t it does not wait for ever: its socket has a timeout (SO_RCVTIMEO).
  *
  * Prints the nanoseconds that a request took, and the processor time of this process among them.
  */
@@ -87,10 +89,14 @@ int main(int argc, char **argv)
 	struct sockaddr_in server = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	uint32_t depth, count, sent = 0, answered = 0;
 	uint64_t start, start_cpu;
-	int socket_fd, on = 1;
+	struct timeval timeout = { .tv_sec = 10 };
+	int socket_fd, on = 1, has_timeout;
 
+	has_timeout = argc > 1 && !strcmp(argv[1], "-t");
+	argc -= has_timeout;
+	argv += has_timeout;
 	if (argc < 5)
-		errx(2, "usage: client echo|null PORT DEPTH COUNT [LENGTH | PROGRAM VERSION]");
+		errx(2, "usage: client [-t] echo|null PORT DEPTH COUNT [LENGTH | PROGRAM VERSION]");
 	server.sin_port = htons(atoi(argv[2]));
 	depth = atoi(argv[3]);
 	count = atoi(argv[4]);
@@ -115,6 +121,8 @@ int main(int argc, char **argv)
 		err(1, "connect");
 	if (setsockopt(socket_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)))
 		err(1, "TCP_NODELAY");
+	if (has_timeout && setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)))
+		err(1, "SO_RCVTIMEO");
 
 	start = now(CLOCK_MONOTONIC);
 	start_cpu = now(CLOCK_PROCESS_CPUTIME_ID);
