@@ -5,6 +5,7 @@
 use std::{
     ffi::OsString,
     fs, io,
+    net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -60,6 +61,30 @@ impl Stage {
             values: Vec::new(),
             statuses: Vec::new(),
         })
+    }
+
+    /// One for the documents of a load generator: with this server, with runs that are short, and with this host in the place
+    /// of those that agents are started on.
+    ///
+    /// # Errors
+    ///
+    /// The directory cannot be emptied or made, or not be written.
+    pub fn of_load_generator(
+        directory: impl Into<PathBuf>,
+        tool: &Path,
+        server: SocketAddr,
+    ) -> io::Result<Self> {
+        let stage = Self::new(directory, tool)?
+            .with_host("localhost", server)
+            .with_host("server", server)
+            .with_value("--duration", "200ms")
+            .with_value("--until-ci", "100%")
+            .with_value("--warmup", "50ms")
+            .with_value("--cpus", "0")
+            // Whether a campaign finds its answer is not said here.
+            .with_status(3);
+        // The command is the last argument.
+        stage.with_program("ssh", r#"for last; do :; done; eval "exec $last""#)
     }
 
     /// Where a command has `host`, or `host` and a port, it gets `address` instead.

@@ -10,9 +10,6 @@ use crate::{datagrams::serve_on, echotest, server::Server};
 
 const TOOL: &str = "echotest";
 
-/// Runs the command, which is the last argument, on this host.
-const SSH: &str = r#"for last; do :; done; eval "exec $last""#;
-
 /// Runs the examples of one document, with a server of this test in the place of theirs.
 fn check(name: &str, examples: &[Example]) {
     let (server, _) = Server::good();
@@ -21,18 +18,9 @@ fn check(name: &str, examples: &[Example]) {
         reply.send(&datagram);
     });
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let stage = Stage::new(directory, Path::new(env!("CARGO_BIN_EXE_echotest")))
-        .expect("the target's directory can be written")
-        .with_host("localhost", address)
-        .with_host("server", address)
-        .with_value("--duration", "200ms")
-        .with_value("--until-ci", "100%")
-        .with_value("--warmup", "50ms")
-        .with_value("--cpus", "0")
-        // Whether a campaign finds its answer is not said here.
-        .with_status(3)
-        .with_program("ssh", SSH)
-        .expect("and so can a program");
+    let tool = Path::new(env!("CARGO_BIN_EXE_echotest"));
+    let stage = Stage::of_load_generator(directory, tool, address)
+        .expect("the target's directory can be written");
     for example in examples {
         stage.check(example);
     }
