@@ -10,13 +10,15 @@
 //! Where the document shows what is printed, the two must have the same [`shape()`]: the same lines and words, with other
 //! numbers.
 //!
-//! [`Tool`] and [`Run`] are what the tests of all load generators' command lines have in common.
+//! [`Tool`], [`Run`] and [`Description`] are what the tests of all load generators' command lines have in common.
 
+mod description;
 mod find;
 mod shape;
 mod stage;
 mod tool;
 
+pub use description::Description;
 pub use find::{in_documents, in_manual, in_markdown, Example};
 pub use shape::shape;
 pub use stage::{Outcome, Stage};

@@ -2,46 +2,30 @@
 
 //! Every command that the documentation shows works, and prints what it shows.
 
-use std::path::Path;
+use std::net::SocketAddr;
 
-use documented::{in_documents, in_manual, Example, Stage};
+use crate::{datagrams::serve_on, description, server::Server};
 
-use crate::{datagrams::serve_on, echotest, server::Server};
-
-const TOOL: &str = "echotest";
-
-/// Runs the examples of one document, with a server of this test in the place of theirs.
-fn check(name: &str, examples: &[Example]) {
+/// A server of this test, for those that documents name.
+fn server() -> SocketAddr {
     let (server, _) = Server::good();
-    let address = server.address;
-    serve_on(&address.to_string(), |reply, datagram, _| {
+    serve_on(&server.address.to_string(), |reply, datagram, _| {
         reply.send(&datagram);
     });
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let tool = Path::new(env!("CARGO_BIN_EXE_echotest"));
-    let stage = Stage::of_load_generator(directory, tool, address)
-        .expect("the target's directory can be written");
-    for example in examples {
-        stage.check(example);
-    }
+    server.address
 }
 
 #[test]
 fn what_the_documents_show_works() {
-    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    for (name, examples) in in_documents(&checkout, TOOL) {
-        check(&name, &examples);
-    }
+    description().documents_work(server());
 }
 
 #[test]
 fn what_the_help_shows_works() {
-    let help = echotest("--help");
-    check("help", &in_manual("--help", &help.out, TOOL));
+    description().help_works(server());
 }
 
 #[test]
 fn what_the_manual_page_shows_works() {
-    let page = include_str!("../../../../docs/man/echotest.1");
-    check("man", &in_manual("echotest.1", page, TOOL));
+    description().manual_page_works(server());
 }

@@ -26,9 +26,18 @@ mod wrong_bytes;
 
 use std::process::{Command, Output};
 
-use documented::{Ledger, Run, Tool};
+use documented::{Description, Ledger, Run, Tool};
 
 const ECHOTEST: Tool = Tool::new("echotest", env!("CARGO_BIN_EXE_echotest"), "messages");
+
+/// What is said of echotest.
+fn description() -> Description {
+    Description::new(
+        ECHOTEST,
+        env!("CARGO_MANIFEST_DIR"),
+        env!("CARGO_TARGET_TMPDIR"),
+    )
+}
 
 /// Runs echotest with these arguments, separated by spaces. One that hangs is ended, with status 124.
 fn echotest(arguments: &str) -> Run {

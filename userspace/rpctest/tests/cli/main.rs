@@ -18,9 +18,18 @@ mod wrong_replies;
 
 use std::ops::Deref;
 
-use documented::{Ledger, Tool};
+use documented::{Description, Ledger, Tool};
 
 const RPCTEST: Tool = Tool::new("rpctest", env!("CARGO_BIN_EXE_rpctest"), "RPCs");
+
+/// What is said of rpctest.
+fn description() -> Description {
+    Description::new(
+        RPCTEST,
+        env!("CARGO_MANIFEST_DIR"),
+        env!("CARGO_TARGET_TMPDIR"),
+    )
+}
 
 /// What rpctest did.
 struct Run(documented::Run);
