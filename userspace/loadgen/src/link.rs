@@ -529,7 +529,7 @@ fn second_reply(number: u64) -> Broken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{load::Pace, protocol::Progress};
+    use crate::protocol::Progress;
 
     /// Says that it has verified so many bytes, whatever came.
     struct Defect(usize);
@@ -563,19 +563,7 @@ mod tests {
 
     #[test]
     fn no_byte_is_left_out_whatever_the_protocol_says() {
-        let load = Load {
-            transport: Transport::Stream,
-            threads: 1,
-            connections: 1,
-            in_flight: 1,
-            pace: Pace::Closed,
-            extent: Extent::Count(1),
-            warmup_ns: 0,
-            batch: 1,
-            timeout_ns: 1,
-            interval_ns: 1,
-            seed: 0,
-        };
+        let load = Load::of_one(Transport::Stream);
         let limits = Limits::new(&load, 0);
         let arrival = Arrival {
             bytes: b"reply",

@@ -51,6 +51,26 @@ impl Load {
     }
 }
 
+#[cfg(test)]
+impl Load {
+    /// One request on one connection. Tests say what else they need.
+    pub(crate) fn of_one(transport: Transport) -> Self {
+        Self {
+            transport,
+            threads: 1,
+            connections: 1,
+            in_flight: 1,
+            pace: Pace::Closed,
+            extent: Extent::Count(1),
+            warmup_ns: 0,
+            batch: 1,
+            timeout_ns: 1,
+            interval_ns: 1,
+            seed: 0,
+        }
+    }
+}
+
 /// Over what requests go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -136,17 +136,11 @@ pub(crate) mod tests {
             what: "NFS 3 NULL over TCP to [::1]:2049".to_owned(),
             requests: "requests",
             load: Load {
-                transport: Transport::Stream,
                 threads: 2,
                 connections: 4,
                 in_flight: 128,
-                pace: Pace::Closed,
                 extent: Extent::Count(1_000),
-                warmup_ns: 0,
-                batch: 1,
-                timeout_ns: 1,
-                interval_ns: 1,
-                seed: 0,
+                ..Load::of_one(Transport::Stream)
             },
             searches: false,
             polls: false,

@@ -322,27 +322,19 @@ fn window(load: &Load, course: &Course, threads: &[Done]) -> Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        load::{Pace, Transport},
-        recorder::Recorder,
-    };
+    use crate::{load::Transport, recorder::Recorder};
 
     const MS: Nanos = 1_000_000;
 
     #[test]
     fn the_window_ends_where_the_first_thread_waits_for_losses_only() {
         let load = Load {
-            transport: Transport::Datagrams,
             threads: 2,
             connections: 2,
-            in_flight: 1,
-            pace: Pace::Closed,
             extent: Extent::Count(1_000),
-            warmup_ns: 0,
-            batch: 1,
             timeout_ns: 500 * MS,
             interval_ns: 100 * MS,
-            seed: 1,
+            ..Load::of_one(Transport::Datagrams)
         };
         let done = |answered, active_until, ended| {
             let mut recorder = Recorder::new(false, load.interval_ns);

@@ -14,7 +14,7 @@ use rustix::event::{poll, PollFd, PollFlags};
 use socket2::SockRef;
 
 use super::{plain::Plain, uring::Uring, Engine, Event, Nanos, Requests, Sent, Wait};
-use crate::load::{Extent, Load, Pace, Transport};
+use crate::load::{Load, Transport};
 
 /// Longer than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
@@ -81,17 +81,9 @@ pub(super) fn has_io_uring() -> bool {
 
 pub(super) fn load(transport: Transport, batch: usize) -> Load {
     Load {
-        transport,
-        threads: 1,
-        connections: 1,
-        in_flight: 1,
-        pace: Pace::Closed,
-        extent: Extent::Count(1),
-        warmup_ns: 0,
         batch,
         timeout_ns: 8 * LONG.as_nanos() as Nanos,
-        interval_ns: 1,
-        seed: 0,
+        ..Load::of_one(transport)
     }
 }
 

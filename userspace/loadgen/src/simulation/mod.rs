@@ -103,17 +103,11 @@ impl Connection for Numbers {
 /// A load of one connection with one request in flight, 100 requests in all.
 fn load(transport: Transport) -> Load {
     Load {
-        transport,
-        threads: 1,
-        connections: 1,
-        in_flight: 1,
-        pace: Pace::Closed,
         extent: Extent::Count(100),
-        warmup_ns: 0,
-        batch: 1,
         timeout_ns: S,
         interval_ns: 100 * MS,
         seed: 1,
+        ..Load::of_one(transport)
     }
 }
 

@@ -6,27 +6,16 @@ use std::{
 };
 
 use super::*;
-use crate::{
-    load::{Extent, Pace},
-    Target,
-};
+use crate::Target;
 
 /// Long enough that whoever waits for it is seen to hang.
 const LONG: Nanos = 3_600_000_000_000;
 
 fn load(transport: Transport, batch: usize) -> Load {
     Load {
-        transport,
-        threads: 1,
-        connections: 1,
-        in_flight: 1,
-        pace: Pace::Closed,
-        extent: Extent::Count(1),
-        warmup_ns: 0,
         batch,
         timeout_ns: LONG * 8,
-        interval_ns: 1,
-        seed: 0,
+        ..Load::of_one(transport)
     }
 }
 
