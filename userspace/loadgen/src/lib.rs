@@ -12,6 +12,7 @@
 
 pub mod app;
 pub mod args;
+mod buckets;
 pub mod campaign;
 pub mod clock;
 mod course;

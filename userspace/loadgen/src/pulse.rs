@@ -11,14 +11,18 @@ use std::sync::{
     Arc,
 };
 
-use crate::{engine::Nanos, result::Distribution, Ledger};
+use crate::{
+    buckets::{bucket_of, longest_of},
+    engine::Nanos,
+    result::Distribution,
+    Ledger,
+};
 
-/// Each power of two is cut into so many buckets, so that a latency is known to 3 %.
-const PARTS: u64 = 1 << PARTS_BITS;
-const PARTS_BITS: u32 = 5;
+/// Each power of two is cut into 32 buckets, so that a latency is known to 3 %.
+const BITS: u32 = 5;
 
 /// The last bucket is that of 68 s and of everything longer.
-const BUCKETS: usize = bucket_of((1 << 36) - 1) + 1;
+const BUCKETS: usize = bucket_of::<BITS>((1 << 36) - 1) + 1;
 
 /// What one thread tells. It is aligned so that no other thread's is on the same cache lines.
 #[derive(Debug)]
@@ -72,7 +76,7 @@ impl Pulse {
         }
         for &(ns, count) in &latencies.buckets {
             // Nobody else writes, and an atomic addition would cost more.
-            let published = &self.latencies[bucket_of(ns).min(BUCKETS - 1)];
+            let published = &self.latencies[bucket_of::<BITS>(ns).min(BUCKETS - 1)];
             published.store(published.load(Relaxed) + count, Relaxed);
         }
     }
@@ -178,24 +182,13 @@ impl Look {
         let both = self.latencies.iter().zip(&earlier.latencies).enumerate();
         Distribution {
             buckets: both
-                .map(|(bucket, (now, then))| (longest_of(bucket), now.saturating_sub(*then)))
+                .map(|(bucket, (now, then))| {
+                    (longest_of::<BITS>(bucket), now.saturating_sub(*then))
+                })
                 .filter(|&(_, count)| count != 0)
                 .collect(),
         }
     }
-}
-
-/// The bucket of a latency: up to twice [`PARTS`], each has its own; beyond, two share one, then four, and so on.
-const fn bucket_of(latency: Nanos) -> usize {
-    let doublings = (Nanos::BITS - PARTS_BITS - 1) - (latency | PARTS).leading_zeros();
-    (doublings as u64 * PARTS + (latency >> doublings)) as usize
-}
-
-/// The longest latency of a bucket.
-const fn longest_of(bucket: usize) -> Nanos {
-    let bucket = bucket as u64;
-    let doublings = (bucket / PARTS).saturating_sub(1);
-    ((bucket - doublings * PARTS + 1) << doublings) - 1
 }
 
 #[cfg(test)]
@@ -217,19 +210,6 @@ mod tests {
             lost: 2,
             ..Ledger::default()
         }
-    }
-
-    #[test]
-    fn buckets_follow_each_other_without_gaps() {
-        for bucket in 1..BUCKETS {
-            let first = longest_of(bucket - 1) + 1;
-            assert_eq!(
-                (bucket_of(first), bucket_of(longest_of(bucket))),
-                (bucket, bucket)
-            );
-            assert!(longest_of(bucket) - first <= first / PARTS);
-        }
-        assert_eq!((bucket_of(0), longest_of(0)), (0, 0));
     }
 
     #[test]

@@ -105,7 +105,9 @@ impl<T: Tool> Measurement<'_, T> {
             Some(subject) => format!("{subject} over {transport}"),
             None => transport.to_owned(),
         };
+        let request_bytes = self.tool.request_bytes(load.transport) as u64;
         let reply_bytes = self.tool.reply_bytes(load.transport);
+        let reply_bytes = reply_bytes.map(|bytes| bytes as u64);
         let subject = Subject {
             tool: T::NAME,
             what: what.clone(),
@@ -113,8 +115,8 @@ impl<T: Tool> Measurement<'_, T> {
             load: load.clone(),
             searches: matches!(self.plan, Plan::Search(_)),
             polls: machine.busy_poll,
-            request_bytes: self.tool.request_bytes(load.transport) as u64,
-            reply_bytes: reply_bytes.map(|bytes| bytes as u64),
+            request_bytes,
+            reply_bytes,
         };
         let names: Vec<_> = targets.iter().map(ToString::to_string).collect();
         let style = Style {
@@ -137,8 +139,8 @@ impl<T: Tool> Measurement<'_, T> {
             addresses: sessions.iter().map(Session::address).collect(),
             bind: self.load.socket_options().bind,
             what,
-            request_bytes: self.tool.request_bytes(load.transport) as u64,
-            reply_bytes: reply_bytes.map(|bytes| bytes as u64),
+            request_bytes,
+            reply_bytes,
             load: load.clone(),
             client: machine,
             plan: self.plan,
