@@ -68,12 +68,17 @@ impl<'a> OpaqueAuth<'a> {
     /// # Errors
     ///
     /// If the body is cut off, or longer than [`MAX_AUTH_BYTES`].
-    #[inline]
+    // Always: see `server::receive()`.
+    #[inline(always)]
     pub fn read(reader: &mut Reader<'a>) -> Result<Self> {
-        Ok(Self {
-            flavor: Flavor(reader.u32()?),
-            body: reader.opaque(MAX_AUTH_BYTES)?,
-        })
+        let mut head = Reader::new(reader.take_array::<{ 2 * UNIT }>()?);
+        let flavor = Flavor(head.u32()?);
+        let body = match head.length(MAX_AUTH_BYTES)? {
+            // As most often.
+            0 => &[],
+            len => reader.opaque_fixed(len as usize)?,
+        };
+        Ok(Self { flavor, body })
     }
 
     /// Writes it, in [`Self::encoded_len`] bytes.
@@ -133,16 +138,70 @@ impl Groups {
         // There are never more than there is room for.
         self.ids.get(..self.len).unwrap_or_default()
     }
+}
 
-    fn read(reader: &mut Reader<'_>) -> Result<Self> {
-        let len = reader.length(Self::MAX_LENGTH)?;
-        let len = usize::try_from(len).map_err(|_| Error::Truncated)?;
-        let mut groups = Self::default();
-        for id in groups.ids.iter_mut().take(len) {
-            *id = reader.u32()?;
-        }
-        groups.len = len;
-        Ok(groups)
+/// The body of a credential of the flavor AUTH_SYS, in the bytes of its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuthSysView<'a> {
+    stamp: u32,
+    machine_name: &'a [u8],
+    uid: u32,
+    gid: u32,
+    groups: &'a [u8],
+}
+
+impl<'a> AuthSysView<'a> {
+    /// Checks the body of a credential, all of it.
+    ///
+    /// # Errors
+    ///
+    /// If it is cut off or too long, or the name or the groups exceed their limits. Linux's sunrpc does not compare the
+    /// length of the body with that of what is in it.
+    #[inline]
+    pub fn new(body: &'a [u8]) -> Result<Self> {
+        let mut reader = Reader::new(body);
+        let mut head = Reader::new(reader.take_array::<{ 2 * UNIT }>()?);
+        let stamp = head.u32()?;
+        let len = head.length(AuthSys::MAX_MACHINE_NAME)?;
+        let machine_name = reader.opaque_fixed(len as usize)?;
+        let mut ids = Reader::new(reader.take_array::<{ 3 * UNIT }>()?);
+        let (uid, gid) = (ids.u32()?, ids.u32()?);
+        let len = ids.length(Groups::MAX_LENGTH)?;
+        let groups = reader.opaque_fixed((len as usize).saturating_mul(UNIT))?;
+        reader.finish()?;
+        Ok(Self {
+            stamp,
+            machine_name,
+            uid,
+            gid,
+            groups,
+        })
+    }
+
+    /// See [`AuthSys::stamp`].
+    pub const fn stamp(&self) -> u32 {
+        self.stamp
+    }
+
+    /// See [`AuthSys::machine_name`].
+    pub const fn machine_name(&self) -> &'a [u8] {
+        self.machine_name
+    }
+
+    /// See [`AuthSys::uid`].
+    pub const fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// See [`AuthSys::gid`].
+    pub const fn gid(&self) -> u32 {
+        self.gid
+    }
+
+    /// The other groups that the user is in, at most [`Groups::MAX`].
+    pub fn groups(&self) -> impl Iterator<Item = u32> + 'a {
+        let mut reader = Reader::new(self.groups);
+        core::iter::from_fn(move || reader.u32().ok())
     }
 }
 
@@ -169,19 +228,21 @@ impl<'a> AuthSys<'a> {
     ///
     /// # Errors
     ///
-    /// If it is cut off or too long, or the name or the groups exceed their limits. Linux's sunrpc does not compare the
-    /// length of the body with that of what is in it.
+    /// Those of [`AuthSysView::new()`].
     pub fn parse(body: &'a [u8]) -> Result<Self> {
-        let mut reader = Reader::new(body);
-        let sys = Self {
-            stamp: reader.u32()?,
-            machine_name: reader.opaque(Self::MAX_MACHINE_NAME)?,
-            uid: reader.u32()?,
-            gid: reader.u32()?,
-            groups: Groups::read(&mut reader)?,
-        };
-        reader.finish()?;
-        Ok(sys)
+        let view = AuthSysView::new(body)?;
+        let mut groups = Groups::default();
+        for (place, id) in groups.ids.iter_mut().zip(view.groups()) {
+            *place = id;
+            groups.len = groups.len.saturating_add(1);
+        }
+        Ok(Self {
+            stamp: view.stamp,
+            machine_name: view.machine_name,
+            uid: view.uid,
+            gid: view.gid,
+            groups,
+        })
     }
 
     /// Writes the body of a credential, in [`Self::encoded_len`] bytes.

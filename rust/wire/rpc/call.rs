@@ -5,11 +5,8 @@
 use core::{error, fmt};
 
 use super::{
-    AuthStat,
     Credential,
-    Denial,
     OpaqueAuth,
-    Reply,
     CALL,
     VERSION, //
 };
@@ -24,11 +21,13 @@ use crate::xdr::{
 const FIXED_BYTES: usize = 6 * UNIT;
 
 /// Why bytes are no call. In the order in which Linux's sunrpc looks for it.
+///
+/// What a server does about it, [`super::server`] knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {
-    /// The message ends before its credential, and often before its xid. A server closes the connection.
+    /// The message ends before its credential, and often before its xid.
     Truncated,
-    /// The message is of another type, for example a reply. A server drops it.
+    /// The message is of another type, for example a reply.
     NotACall(u32),
     /// The call is one of another version of RPC, of which nothing else is known.
     RpcVersion {
@@ -44,22 +43,6 @@ pub enum CallError {
         /// What is wrong with it.
         error: xdr::Error,
     },
-}
-
-impl CallError {
-    /// What a server replies, if it replies to this.
-    pub const fn reply(&self) -> Option<Reply<'static>> {
-        match *self {
-            Self::Truncated | Self::NotACall(_) => None,
-            Self::RpcVersion { xid, .. } => {
-                let (low, high) = (VERSION, VERSION);
-                Some(Reply::denied(xid, Denial::RpcMismatch { low, high }))
-            }
-            Self::Auth { xid, .. } => {
-                Some(Reply::denied(xid, Denial::AuthError(AuthStat::BADCRED)))
-            }
-        }
-    }
 }
 
 impl fmt::Display for CallError {
@@ -92,32 +75,56 @@ impl<'a> CallView<'a> {
     ///
     /// # Errors
     ///
-    /// See [`CallError`], which also says what a server does about it.
-    #[inline]
+    /// See [`CallError`].
+    // Always: see `server::receive()`.
+    #[inline(always)]
     pub fn new(message: &'a [u8]) -> Result<Self, CallError> {
         let mut reader = Reader::new(message);
+        let Ok(fixed) = reader.take_array::<FIXED_BYTES>() else {
+            return Err(Self::cut(message));
+        };
+        let mut fixed = Reader::new(fixed);
         let cut = |_| CallError::Truncated;
-        let xid = reader.u32().map_err(cut)?;
-        match reader.u32().map_err(cut)? {
+        let xid = fixed.u32().map_err(cut)?;
+        match fixed.u32().map_err(cut)? {
             CALL => {}
             other => return Err(CallError::NotACall(other)),
         }
-        const REST: usize = FIXED_BYTES - 2 * UNIT;
-        let mut fixed = Reader::new(reader.take_array::<REST>().map_err(cut)?);
         match fixed.u32().map_err(cut)? {
             VERSION => {}
             version => return Err(CallError::RpcVersion { xid, version }),
         }
         let auth = |error| CallError::Auth { xid, error };
+        let (credential, verifier) = match reader.rest().split_first_chunk::<{ 4 * UNIT }>() {
+            // Both are AUTH_NONE, as most often: a short cut.
+            Some((head, rest)) if *head == [0; 4 * UNIT] => {
+                reader = Reader::new(rest);
+                (OpaqueAuth::NONE, OpaqueAuth::NONE)
+            }
+            _ => (
+                OpaqueAuth::read(&mut reader).map_err(auth)?,
+                OpaqueAuth::read(&mut reader).map_err(auth)?,
+            ),
+        };
         Ok(Self {
             xid,
             program: fixed.u32().map_err(cut)?,
             version: fixed.u32().map_err(cut)?,
             procedure: fixed.u32().map_err(cut)?,
-            credential: OpaqueAuth::read(&mut reader).map_err(auth)?,
-            verifier: OpaqueAuth::read(&mut reader).map_err(auth)?,
+            credential,
+            verifier,
             arguments: reader.rest(),
         })
+    }
+
+    /// What a message is that has no room for the header of a call.
+    #[cold]
+    fn cut(message: &[u8]) -> CallError {
+        let mut reader = Reader::new(message);
+        match reader.u32().and_then(|_xid| reader.u32()) {
+            Ok(other) if other != CALL => CallError::NotACall(other),
+            _ => CallError::Truncated,
+        }
     }
 
     /// The number that the reply has too.
@@ -205,7 +212,7 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     ///
-    /// If the credential is not what its flavor says. A server answers with [`AuthStat::BADCRED`].
+    /// If the credential is not what its flavor says. A server answers with [`super::AuthStat::BADCRED`].
     pub fn parse(view: &CallView<'a>) -> xdr::Result<Self> {
         Ok(Self {
             xid: view.xid,
@@ -324,7 +331,6 @@ mod tests {
             let error = CallView::new(&MNT[..len]).unwrap_err();
             if len < 24 {
                 assert_eq!(error, CallError::Truncated, "{len}");
-                assert_eq!(error.reply(), None);
             } else {
                 let (xid, error_at) = (7, xdr::Error::Truncated);
                 let expected = CallError::Auth {
@@ -344,31 +350,17 @@ mod tests {
             for message in [&message[..], &message[..8]] {
                 let error = CallView::new(message).unwrap_err();
                 assert_eq!(error, CallError::NotACall(value));
-                assert_eq!(error.reply(), None);
             }
         }
     }
 
-    /// Checks what a server replies to this.
-    #[track_caller]
-    fn assert_reply(message: &[u8], reply: &[u8]) {
-        let error = CallView::new(message).unwrap_err();
-        let mut buffer = [0; 64];
-        let mut writer = Writer::new(&mut buffer);
-        error.reply().unwrap().write(&mut writer).unwrap();
-        assert_eq!(writer.written(), reply);
-    }
-
     #[test]
-    fn other_versions_of_rpc_are_told_ours() {
+    fn other_versions_of_rpc_are_told_apart() {
         for version in [0, 1, 3, u32::MAX] {
             let message = changed(8, version);
             let xid = 0x9a3b_5c7d;
             let error = CallView::new(&message).unwrap_err();
             assert_eq!(error, CallError::RpcVersion { xid, version });
-            // RPC_MISMATCH, 2 to 2.
-            let reply = b"\x9a\x3b\x5c\x7d\0\0\0\x01\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\x02";
-            assert_reply(&message, reply);
             // All that follows is of that other version, and not looked at.
             let long: Vec<_> = message.iter().copied().chain([0xff; 64]).collect();
             assert_eq!(CallView::new(&long).unwrap_err(), error);
@@ -376,12 +368,13 @@ mod tests {
     }
 
     #[test]
-    fn too_long_a_credential_or_verifier_is_denied() {
+    fn too_long_a_credential_or_verifier_is_an_error() {
         for place in [28, 36] {
             let message = [&changed(place, 401)[..], &[0; 404]].concat();
-            // AUTH_ERROR, AUTH_BADCRED.
-            let reply = b"\x9a\x3b\x5c\x7d\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\0\0\x01";
-            assert_reply(&message, reply);
+            let (len, max) = (401, 400);
+            let (xid, error) = (0x9a3b_5c7d, xdr::Error::TooLong { len, max });
+            let expected = CallError::Auth { xid, error };
+            assert_eq!(CallView::new(&message).unwrap_err(), expected);
             let message = [&changed(place, 400)[..], &[0; 404]].concat();
             assert!(CallView::new(&message).is_ok());
         }

@@ -8,10 +8,12 @@
 mod auth;
 mod call;
 mod reply;
+pub mod server;
 
 pub use auth::{
     AuthStat,
     AuthSys,
+    AuthSysView,
     Credential,
     Flavor,
     Groups,

@@ -253,6 +253,19 @@ impl<'a> Reply<'a> {
     /// The most bytes that a reply has, without results.
     pub const MAX_BYTES: usize = 8 * UNIT + super::MAX_AUTH_BYTES as usize;
 
+    /// Writes the reply to a successful call, up to its results, by a server that does not say who it is.
+    #[inline]
+    pub fn write_success(xid: u32, place: &mut [u8; 6 * UNIT]) {
+        // All but the xid and the type is 0: MSG_ACCEPTED, AUTH_NONE without a body, and SUCCESS.
+        *place = [0; 6 * UNIT];
+        if let Some((first, rest)) = place.split_first_chunk_mut() {
+            *first = xid.to_be_bytes();
+            if let Some(second) = rest.first_chunk_mut() {
+                *second = REPLY.to_be_bytes();
+            }
+        }
+    }
+
     /// The reply to a call that is accepted, by a server that does not say who it is.
     #[inline]
     pub const fn accepted(xid: u32, status: AcceptStatus) -> Self {
@@ -394,6 +407,9 @@ mod tests {
         let mut writer = Writer::new(&mut buffer);
         reply.write(&mut writer).unwrap();
         assert_eq!(writer.written(), NULL);
+        let mut place = [0xff; 24];
+        Reply::write_success(0x9a3b_5c7d, &mut place);
+        assert_eq!(place, NULL);
     }
 
     #[test]

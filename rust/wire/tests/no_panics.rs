@@ -70,19 +70,44 @@ fn ways_to_panic(mentions: &Mentions, crate_name: &str) -> Vec<Vec<String>> {
     panicking
 }
 
+/// The crate, and instances of what is generic in it.
+fn crate_with_instances() -> PathBuf {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut text = String::new();
+    for line in fs::read_to_string(dir.join("lib.rs")).unwrap().lines() {
+        if let Some(module) = line.strip_prefix("pub mod ") {
+            let module = module.trim_end_matches(';');
+            let files = [format!("{module}.rs"), format!("{module}/mod.rs")];
+            let file = files.iter().map(|file| dir.join(file));
+            let file = file.into_iter().find(|file| file.exists()).unwrap();
+            text += &format!("#[path = {file:?}]\n");
+        }
+        text += &format!("{line}\n");
+    }
+    let instances = dir.join("tests/no_panics/instances.rs");
+    text += &format!("extern crate self as wire;\n#[path = {instances:?}]\npub mod instances;\n");
+    let root = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("wire_with_instances.rs");
+    fs::write(&root, text).unwrap();
+    root
+}
+
 #[test]
 fn no_function_of_the_crate_can_panic() {
-    let mentions = compile(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("lib.rs"),
-        "wire",
-    );
-    // All are there: also those that are inlined wherever they are used.
+    let mentions = compile(&crate_with_instances(), "wire");
+    // All are there: also those that are inlined wherever they are used, and those that are generic.
     for function in [
         "take_mark_bytewise",
         "opaque_fixed",
         "encoded_len",
         "CallView",
         "by_name",
+        "UniversalAddress",
+        "instances5serve",
+        "instances10serve_some",
+        "instances7receive",
+        "instances4call",
+        "instances4find",
+        "programs4echo",
     ] {
         assert!(
             mentions.keys().any(|name| name.contains(function)),

@@ -53,5 +53,10 @@ proptest! {
         let binding = Binding { program, version, netid, address, owner };
         binding.write(&mut writer).unwrap();
         oracle::check(writer.written());
+        // As an element of a list, with and without an end, and with something else.
+        let list = [&[0, 0, 0, 1], writer.written(), &[0, 0, 0, 1], writer.written()].concat();
+        for end in [&[][..], &[0; 4], &[0, 0, 0, 2], &[0; 3]] {
+            oracle::check(&[&list, end].concat());
+        }
     }
 }

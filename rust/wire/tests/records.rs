@@ -2,31 +2,29 @@
 
 //! Record marking: what holds for any stream, however it is cut.
 
-use std::num::NonZeroU32;
-
 use proptest::{collection::vec, prelude::*};
-use wire::record::{Fragments, Mark};
+use wire::record::Mark;
 
+#[path = "oracle/finder.rs"]
+mod finder;
+#[path = "oracle/fragments.rs"]
+mod fragments;
 #[path = "oracle/records.rs"]
-mod oracle;
+mod records;
 
-use oracle::{expected, parse, Outcome, LIMITS};
+use fragments::sent;
+use records::{expected, parse, Outcome, LIMITS};
 
 /// Records, most of which are within the limits, each with the number of its fragments.
-fn records() -> impl Strategy<Value = Vec<(Vec<u8>, u32)>> {
+fn any_records() -> impl Strategy<Value = Vec<(Vec<u8>, u32)>> {
     vec((vec(any::<u8>(), 0..320), 1..10u32), 0..6)
 }
 
 fn marked(records: &[(Vec<u8>, u32)]) -> Vec<u8> {
-    let mut stream = Vec::new();
-    for (record, count) in records {
-        let count = NonZeroU32::new(*count).unwrap();
-        for (mark, bytes) in Fragments::new(record, count).unwrap() {
-            stream.extend_from_slice(&mark.to_bytes());
-            stream.extend_from_slice(bytes);
-        }
-    }
-    stream
+    let records = records.iter();
+    records
+        .flat_map(|(record, count)| sent(record, *count))
+        .collect()
 }
 
 proptest! {
@@ -38,7 +36,7 @@ proptest! {
 
     #[test]
     fn any_cut_of_a_stream_yields_the_same_records(
-        records in records(),
+        records in any_records(),
         end in any::<usize>(),
         cuts in vec(any::<usize>(), 0..40),
     ) {
@@ -49,6 +47,8 @@ proptest! {
         prop_assert_eq!(&parse(stream, &cuts), &whole);
         let everywhere: Vec<_> = (0..stream.len()).collect();
         prop_assert_eq!(&parse(stream, &everywhere), &whole);
+        finder::check(stream, &cuts);
+        finder::check(stream, &everywhere);
     }
 
     #[test]
@@ -58,10 +58,11 @@ proptest! {
     ) {
         let stream: Vec<_> = words.into_iter().flat_map(u32::to_be_bytes).collect();
         prop_assert_eq!(parse(&stream, &cuts), expected(&stream));
+        finder::check(&stream, &cuts);
     }
 
     #[test]
-    fn what_is_marked_is_found_again(records in records()) {
+    fn what_is_marked_is_found_again(records in any_records()) {
         let good: Vec<_> = records
             .into_iter()
             .filter(|(record, count)| record.len() <= LIMITS.bytes as usize && *count <= LIMITS.fragments)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Any bytes as arguments of rpcbind and as a universal address: nothing panics, and what is read is written again.
+//! Any bytes as arguments and results of rpcbind and as addresses: nothing panics, and what is read is written again.
 
 #![no_main]
 

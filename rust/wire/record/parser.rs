@@ -1,101 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Record marking, RFC 5531 section 11: how messages are told apart in a stream of bytes.
-//!
-//! A record is one or more fragments. Before each comes its [`Mark`]: whether it is the record's last, and how many bytes
-//! it has, of which there may be none. The RFC has no limit for a record; [`Limits`] are this side's own.
+//! Taking records off a stream that arrives in pieces.
 
-use core::{error, fmt, num::NonZeroU32};
-
-/// How many bytes a mark takes in the stream.
-pub const MARK_BYTES: usize = 4;
-
-/// The longest fragment that can be marked, in bytes.
-pub const MAX_FRAGMENT: u32 = (1 << 31) - 1;
-
-/// What precedes a fragment in the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark(u32);
-
-impl Mark {
-    const LAST: u32 = 1 << 31;
-
-    /// The mark of a fragment of `len` bytes, or `None` if that is more than [`MAX_FRAGMENT`].
-    #[inline]
-    pub const fn new(len: u32, is_last: bool) -> Option<Self> {
-        match (len, is_last) {
-            (..=MAX_FRAGMENT, true) => Some(Self(len | Self::LAST)),
-            (..=MAX_FRAGMENT, false) => Some(Self(len)),
-            _ => None,
-        }
-    }
-
-    /// Reads a mark: any four bytes are one.
-    #[inline]
-    pub const fn from_bytes(bytes: [u8; MARK_BYTES]) -> Self {
-        Self(u32::from_be_bytes(bytes))
-    }
-
-    /// The mark as it is in the stream.
-    #[inline]
-    pub const fn to_bytes(self) -> [u8; MARK_BYTES] {
-        self.0.to_be_bytes()
-    }
-
-    /// How many bytes the fragment has, without the mark.
-    #[inline]
-    pub const fn fragment_len(self) -> u32 {
-        self.0 & MAX_FRAGMENT
-    }
-
-    /// Whether the fragment is the last one of its record.
-    #[inline]
-    pub const fn is_last(self) -> bool {
-        self.0 & Self::LAST != 0
-    }
-}
-
-/// Why a stream is given up. Where its next record begins is not known then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Error {
-    /// A mark announces a fragment with which its record would be longer than it may be, both in bytes.
-    TooLong {
-        /// The fragments of the record up to and with this one.
-        announced: u32,
-        /// The limit.
-        max: u32,
-    },
-    /// A record has more fragments than it may have.
-    TooManyFragments {
-        /// The limit.
-        max: u32,
-    },
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong { announced, max } => {
-                write!(
-                    f,
-                    "a record of at least {announced} bytes, where {max} are the limit"
-                )
-            }
-            Self::TooManyFragments { max } => write!(f, "a record of more than {max} fragments"),
-        }
-    }
-}
-
-impl error::Error for Error {}
-
-/// How large a record may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes, without marks.
-    pub bytes: u32,
-    /// Fragments, also those without any bytes.
-    pub fragments: u32,
-}
+use super::{
+    Error,
+    Limits,
+    Mark,
+    MARK_BYTES, //
+};
 
 /// Bytes of a record, in the order of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,67 +176,12 @@ impl Parser {
     }
 }
 
-/// The fragments of a record that is sent in several, with their marks.
-///
-/// The first has one byte, and so has the last if it is not the second: what matters most in a message, such as an xid, is
-/// torn. Those between share the rest evenly. It is ksf's way to cut a record into three.
-///
-/// # Examples
-///
-/// ```
-/// use std::num::NonZeroU32;
-/// use wire::record::Fragments;
-///
-/// let mut stream = Vec::new();
-/// for (mark, bytes) in Fragments::new(b"abcdefgh", NonZeroU32::new(3).unwrap()).unwrap() {
-///     stream.extend_from_slice(&mark.to_bytes());
-///     stream.extend_from_slice(bytes);
-/// }
-/// assert_eq!(stream, b"\0\0\0\x01a\0\0\0\x06bcdefg\x80\0\0\x01h");
-/// ```
-#[derive(Clone, Debug)]
-pub struct Fragments<'a> {
-    rest: &'a [u8],
-    left: u32,
-    is_first: bool,
-}
-
-impl<'a> Fragments<'a> {
-    /// Splits `record` into `count` fragments, of which some have no bytes if there are more of them than bytes.
-    ///
-    /// `None` if the record has more than [`MAX_FRAGMENT`] bytes.
-    pub fn new(record: &'a [u8], count: NonZeroU32) -> Option<Self> {
-        let len = u32::try_from(record.len()).ok()?;
-        (len <= MAX_FRAGMENT).then_some(Self {
-            rest: record,
-            left: count.get(),
-            is_first: true,
-        })
-    }
-}
-
-impl<'a> Iterator for Fragments<'a> {
-    type Item = (Mark, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let after = self.left.checked_sub(1)?;
-        let len = match usize::try_from(after).ok()? {
-            0 => self.rest.len(),
-            _ if self.is_first => self.rest.len().min(1),
-            between => self.rest.len().saturating_sub(1).checked_div(between)?,
-        };
-        let (bytes, rest) = self.rest.split_at_checked(len)?;
-        (self.rest, self.left, self.is_first) = (rest, after, false);
-        let mark = Mark::new(u32::try_from(len).ok()?, after == 0)?;
-        Some((mark, bytes))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     extern crate std;
 
     use super::*;
+    use crate::record::MAX_FRAGMENT;
     use std::{vec, vec::Vec};
 
     const LIMITS: Limits = Limits {
@@ -352,22 +209,6 @@ mod tests {
             assert!(input.is_empty());
         }
         (records, Ok(parser))
-    }
-
-    #[test]
-    fn the_highest_bit_marks_the_last_fragment() {
-        // The mark of an NFS NULL call with AUTH_NONE, as in a capture.
-        let mark = Mark::from_bytes([0x80, 0, 0, 0x28]);
-        assert_eq!((mark.fragment_len(), mark.is_last()), (40, true));
-        assert_eq!(Mark::new(40, true), Some(mark));
-        assert_eq!(mark.to_bytes(), [0x80, 0, 0, 0x28]);
-
-        let longest = Mark::from_bytes([0x7f, 0xff, 0xff, 0xff]);
-        let (len, is_last) = (longest.fragment_len(), longest.is_last());
-        assert_eq!((len, is_last), (MAX_FRAGMENT, false));
-        assert_eq!(Mark::new(MAX_FRAGMENT, false), Some(longest));
-        assert_eq!(Mark::new(MAX_FRAGMENT + 1, false), None);
-        assert_eq!(Mark::new(u32::MAX, true), None);
     }
 
     #[test]
@@ -458,29 +299,5 @@ mod tests {
         assert!(!parser.is_between_records());
         assert_eq!(parser.next(&mut &b"\x80\0\0\x01a"[..]), Err(error));
         assert_eq!(parser.next(&mut &b""[..]), Err(error));
-    }
-
-    #[test]
-    fn a_record_is_split_into_as_many_fragments_as_asked_for() {
-        let lens = |len: usize, count| {
-            let record = [0; 64];
-            let count = NonZeroU32::new(count).unwrap();
-            let fragments: Vec<_> = Fragments::new(&record[..len], count).unwrap().collect();
-            let (last, others) = fragments.split_last().unwrap();
-            assert!(last.0.is_last() && others.iter().all(|(mark, _)| !mark.is_last()));
-            let lens = fragments.iter().map(|(mark, bytes)| {
-                assert_eq!(mark.fragment_len() as usize, bytes.len());
-                bytes.len()
-            });
-            lens.collect::<Vec<_>>()
-        };
-        assert_eq!(lens(40, 1), [40]);
-        assert_eq!(lens(40, 2), [1, 39]);
-        assert_eq!(lens(40, 3), [1, 38, 1]);
-        assert_eq!(lens(40, 5), [1, 12, 13, 13, 1]);
-        assert_eq!(lens(3, 5), [1, 0, 0, 1, 1]);
-        assert_eq!(lens(1, 3), [1, 0, 0]);
-        assert_eq!(lens(0, 2), [0, 0]);
-        assert_eq!(lens(40, 40), [1; 40]);
     }
 }
