@@ -2,64 +2,20 @@
 
 //! Runs echod and looks at what it sends back.
 
+mod server;
+
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream, UdpSocket},
-    process::{Child, Command, Stdio},
+    io::{Read, Write},
+    net::{Shutdown, TcpStream},
+    process::Command,
     thread,
-    time::Duration,
 };
 
-/// How long anything may take that should not take long.
-const LIMIT: Duration = Duration::from_secs(60);
+use server::Server;
 
-/// echod, until it is dropped.
-struct Server {
-    process: Child,
-    port: u16,
-}
-
-impl Server {
-    /// Starts echod on a port that the system chooses.
-    fn start(arguments: &[&str]) -> Self {
-        Self::run(Command::new(env!("CARGO_BIN_EXE_echod")).args(arguments))
-    }
-
-    fn run(command: &mut Command) -> Self {
-        let mut process = command
-            .args(["--port", "0"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let port = line.trim_end().rsplit(':').next().unwrap().parse().unwrap();
-        Self { process, port }
-    }
-
-    fn v4(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
-    }
-
-    fn v6(&self) -> SocketAddr {
-        (Ipv6Addr::LOCALHOST, self.port).into()
-    }
-
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.v4()).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
-        stream
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
+/// Starts echod on a port that the system chooses.
+fn start(arguments: &[&str]) -> Server {
+    Server::run(Command::new(env!("CARGO_BIN_EXE_echod")).args(arguments))
 }
 
 /// Sends a line and checks that it comes back.
@@ -79,7 +35,7 @@ fn bytes(length: usize) -> Vec<u8> {
 
 #[test]
 fn a_stream_comes_back_and_then_its_end() {
-    let server = Server::start(&[]);
+    let server = start(&[]);
     for address in [server.v4(), server.v6()] {
         let mut stream = TcpStream::connect(address).unwrap();
         assert_echoes(&mut stream);
@@ -90,7 +46,7 @@ fn a_stream_comes_back_and_then_its_end() {
 
 #[test]
 fn what_the_buffers_do_not_hold_comes_back_when_it_is_read() {
-    let server = Server::start(&[]);
+    let server = start(&[]);
     let stream = server.connect();
     let sent = bytes(64 << 20);
     thread::scope(|scope| {
@@ -110,7 +66,7 @@ fn what_the_buffers_do_not_hold_comes_back_when_it_is_read() {
 
 #[test]
 fn many_connections_are_served_at_once() {
-    let server = Server::start(&[]);
+    let server = start(&[]);
     let mut streams: Vec<_> = (0..500).map(|_| server.connect()).collect();
     for _ in 0..3 {
         streams.iter_mut().for_each(assert_echoes);
@@ -123,7 +79,7 @@ fn many_connections_are_served_at_once() {
 
 #[test]
 fn a_client_that_vanishes_harms_nobody() {
-    let server = Server::start(&[]);
+    let server = start(&[]);
     let mut good = server.connect();
     for _ in 0..20 {
         let stream = server.connect();
@@ -153,18 +109,8 @@ fn without_descriptors_it_waits_for_one() {
 
 #[test]
 fn datagrams_come_back_to_their_senders() {
-    let server = Server::start(&["--udp"]);
-    let client = |any: &str, address: SocketAddr| {
-        let socket = UdpSocket::bind(any).unwrap();
-        socket.connect(address).unwrap();
-        socket.set_read_timeout(Some(LIMIT)).unwrap();
-        socket
-    };
-    let clients = [
-        client("0.0.0.0:0", server.v4()),
-        client("0.0.0.0:0", server.v4()),
-        client("[::]:0", server.v6()),
-    ];
+    let server = start(&["--udp"]);
+    let clients = server.datagram_clients();
     for length in [0, 1, 32, 1_500, 65_507] {
         let mut buffer = vec![0; 1 << 16];
         for (number, socket) in clients.iter().enumerate() {
@@ -179,7 +125,7 @@ fn datagrams_come_back_to_their_senders() {
 
 #[test]
 fn a_port_that_is_taken_is_told() {
-    let server = Server::start(&[]);
+    let server = start(&[]);
     let output = Command::new(env!("CARGO_BIN_EXE_echod"))
         .args(["-p", &server.port.to_string()])
         .output()

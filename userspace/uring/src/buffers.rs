@@ -120,6 +120,18 @@ impl Buffers {
         unsafe { slice::from_raw_parts(first, length as usize) }
     }
 
+    /// What is in a buffer that is lent, to be changed; nothing if it is not.
+    #[inline]
+    pub(crate) fn bytes_mut(&mut self, buffer: u16) -> &mut [u8] {
+        let buffer = usize::from(buffer);
+        let Some(&Some(length)) = self.lent.get(buffer) else {
+            return &mut [];
+        };
+        let first = UnsafeCell::raw_get(self.memory[buffer * BUFFER_BYTES..].as_ptr());
+        // SAFETY: as in `bytes`; and nobody else refers to the bytes, for `self` is borrowed as mutable.
+        unsafe { slice::from_raw_parts_mut(first, length as usize) }
+    }
+
     /// Gives a buffer that is lent to the kernel.
     #[inline]
     pub(crate) fn give_back(&mut self, buffer: u16) {
@@ -161,14 +173,17 @@ mod tests {
         buffers.give_back(2);
         assert_eq!(buffers.tail, 1);
         assert_eq!(buffers.bytes(2), []);
+        assert_eq!(buffers.bytes_mut(2), []);
         buffers.lend(2, 5);
-        assert_eq!(buffers.bytes(2), [0; 5]);
+        buffers.bytes_mut(2)[4] = 1;
+        assert_eq!(buffers.bytes(2), [0, 0, 0, 0, 1]);
         buffers.lend(2, u32::MAX);
         assert_eq!(buffers.bytes(2).len(), BUFFER_BYTES);
         for unknown in [4, u16::MAX] {
             buffers.lend(unknown, 1);
             buffers.give_back(unknown);
             assert_eq!(buffers.bytes(unknown), []);
+            assert_eq!(buffers.bytes_mut(unknown), []);
         }
         assert_eq!(buffers.tail, 1);
     }

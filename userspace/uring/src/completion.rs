@@ -14,6 +14,9 @@ pub(crate) mod tag {
     pub(crate) const RECEIVE: u64 = 2;
     pub(crate) const CANCEL: u64 = 3;
     pub(crate) const ALARM: u64 = 4;
+    pub(crate) const ACCEPT: u64 = 5;
+    /// The end of a socket that was accepted.
+    pub(crate) const END: u64 = 6;
     pub(crate) const BITS: u32 = 3;
 }
 
@@ -34,6 +37,13 @@ pub enum Completion {
         /// What has come: `None` is an empty datagram, or the end of the stream.
         result: io::Result<Option<Arrival>>,
         /// Whether the request is at its end. It always is after an error or with `None`, and may be at any time.
+        last: bool,
+    },
+    /// [`Ring::accept`](crate::Ring::accept): a connection, or that none can be accepted.
+    Accepted {
+        /// The place of the new socket.
+        result: io::Result<usize>,
+        /// Whether the request is at its end. It always is after an error, and may be at any time.
         last: bool,
     },
     /// [`Ring::set_alarm`](crate::Ring::set_alarm): it is time.

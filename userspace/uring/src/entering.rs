@@ -116,6 +116,12 @@ impl Ring {
                     });
                 }
                 tag::ALARM => return Some(Completion::Alarm),
+                tag::ACCEPT => {
+                    return Some(Completion::Accepted {
+                        result: result_of(&entry).map(|place| self.accepted(place)),
+                        last,
+                    });
+                }
                 _ => {}
             }
         }
@@ -179,6 +185,9 @@ impl Ring {
         if taken == Some(submit) {
             self.handed_over = self.collected;
             self.refusals = Refusals::default();
+            while let Some(buffer) = self.answering.pop() {
+                self.buffers.give_back(buffer);
+            }
             return Ok(());
         }
         // What the kernel has no memory for just now, it gets with the next call.

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Connected sockets by io_uring: many sends and receives with one call to the system.
+//! Sockets by io_uring: many sends and receives with one call to the system.
 //!
 //! The kernel reads and writes a program's memory at times of its own choice here, so this crate has what must be unsafe
 //! for it, and an interface that is safe whatever its caller does: memory that the kernel may use belongs to the
 //! [`Ring`], which lends it to the caller at other times only, and frees it only when the kernel has answered all requests.
 //!
 //! A [`Ring`] collects requests until it is entered, and answers each by a [`Completion`]. Sockets are known by their
-//! places, from 0, among those that it was made with.
+//! places, from 0, among those that it was made with; those that it accepts have the places after them.
 //!
 //! What it takes is Linux 6.1: one thread for each ring (`IORING_SETUP_SINGLE_ISSUER`), in whose own calls all the work is
 //! done (`IORING_SETUP_DEFER_TASKRUN`); receives that go on until they are cancelled (multishot), into buffers that the
 //! kernel chooses; and registered sockets.
 
+mod accepting;
 mod buffers;
 mod completion;
+mod datagrams;
 mod entering;
 mod socket;
 
@@ -40,9 +42,11 @@ use rustix::{
 use buffers::{Buffers, GROUP};
 use completion::{tag, user_data};
 pub use completion::{Arrival, Completion};
+use datagrams::Senders;
+pub use datagrams::MAX_SENDER;
 use entering::Refusals;
 pub use entering::Wait;
-use socket::{Sending, Socket};
+use socket::{Held, Sending, Socket};
 
 /// How many requests are collected at most before the kernel gets them. Entering it costs little beside so many, and the
 /// first of them does not wait long.
@@ -63,6 +67,10 @@ pub struct Ring {
     uring: IoUring,
     buffers: Buffers,
     sockets: Vec<Socket>,
+    /// The buffers of datagrams that are being answered, which are read until the requests are handed over.
+    answering: Vec<u16>,
+    /// How much of a datagram's buffer its sender takes, for the kernel to read.
+    senders: Box<Senders>,
     /// What the next alarm is to be, for the kernel to read.
     alarm: Box<Timespec>,
     /// Requests that the kernel has, or is going to get, and that it will answer once more at least.
@@ -84,6 +92,15 @@ impl Ring {
     ///
     /// The system has no io_uring, or an older one than this takes, or does not allow it, as the text of the error says.
     pub fn new(sockets: Vec<OwnedFd>, buffers: usize) -> io::Result<Self> {
+        Self::with_room(sockets, 0, buffers)
+    }
+
+    /// As [`Ring::new`], and with room for so many sockets that are accepted.
+    ///
+    /// # Errors
+    ///
+    /// As [`Ring::new`]; also that a process must not have so many descriptors, though those of accepted sockets are none.
+    pub fn with_room(sockets: Vec<OwnedFd>, room: u32, buffers: usize) -> io::Result<Self> {
         let uring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -93,8 +110,12 @@ impl Ring {
             .build(REQUESTS)
             .map_err(explained)?;
         let descriptors: Vec<RawFd> = sockets.iter().map(AsRawFd::as_raw_fd).collect();
+        let places = room.saturating_add(descriptors.len() as u32);
+        if places != 0 {
+            uring.submitter().register_files_sparse(places)?;
+        }
         if !descriptors.is_empty() {
-            uring.submitter().register_files(&descriptors)?;
+            uring.submitter().register_files_update(0, &descriptors)?;
         }
         let mut buffers = Buffers::new(buffers);
         // SAFETY: `buffers` are dropped here, if something fails, when there are no requests yet, and otherwise by
@@ -103,7 +124,13 @@ impl Ring {
         Ok(Self {
             uring,
             buffers,
-            sockets: sockets.into_iter().map(Socket::new).collect(),
+            sockets: sockets
+                .into_iter()
+                .map(Held::Here)
+                .map(Socket::new)
+                .collect(),
+            answering: Vec::new(),
+            senders: Box::default(),
             alarm: Box::default(),
             unanswered: 0,
             collected: 0,
@@ -113,9 +140,12 @@ impl Ring {
         })
     }
 
-    /// A socket, if it was not closed.
+    /// A socket, if it was not closed, and not accepted by the ring.
     pub fn socket(&self, socket: usize) -> Option<BorrowedFd<'_>> {
-        self.sockets[socket].descriptor.as_ref().map(AsFd::as_fd)
+        match &self.sockets[socket].held {
+            Held::Here(descriptor) => Some(descriptor.as_fd()),
+            Held::InRing | Held::Nowhere => None,
+        }
     }
 
     /// Whether the kernel has, or is going to get, a request to send on a socket.
@@ -127,8 +157,7 @@ impl Ring {
     /// What a socket sends; `None` while the kernel has it.
     #[inline]
     pub fn outgoing(&mut self, socket: usize) -> Option<&mut Vec<u8>> {
-        let socket = &mut self.sockets[socket];
-        (!socket.is_sending(self.handed_over)).then_some(&mut socket.outgoing)
+        self.sockets[socket].lend_outgoing(self.handed_over)
     }
 
     /// Sends some of [`Ring::outgoing`], with the next [`Ring::submit`] or [`Ring::enter`]; at the end of the range is the
@@ -246,14 +275,18 @@ impl Ring {
 
     /// Closes a socket, whatever is still to be done on it. Completions of earlier requests may follow.
     ///
+    /// One that was accepted must be neither receiving nor [waiting](Ring::send_waiting) for room: its place may be that of
+    /// the next one.
+    ///
     /// # Errors
     ///
-    /// The kernel does not take requests.
+    /// The kernel does not take requests, or an accepted socket is [`io::ErrorKind::ResourceBusy`].
     pub fn close(&mut self, socket: usize) -> io::Result<()> {
-        let Some(descriptor) = self.sockets[socket].descriptor.take() else {
-            return Ok(());
-        };
-        drop(descriptor);
+        match self.sockets[socket].held {
+            Held::Here(_) => self.sockets[socket].held = Held::Nowhere,
+            Held::InRing => return self.close_accepted(socket),
+            Held::Nowhere => return Ok(()),
+        }
         let submitter = self.uring.submitter();
         submitter.register_files_update(socket as u32, &[-1])?;
         if self.is_sending(socket) {
@@ -290,6 +323,17 @@ impl Ring {
     #[inline]
     pub fn bytes(&self, arrival: &Arrival) -> &[u8] {
         self.buffers.bytes(arrival.buffer)
+    }
+
+    /// What has come on a socket, and what it sends: [`Ring::bytes`] and [`Ring::outgoing`] at once.
+    #[inline]
+    pub fn bytes_and_outgoing(
+        &mut self,
+        arrival: &Arrival,
+        socket: usize,
+    ) -> (&[u8], Option<&mut Vec<u8>>) {
+        let outgoing = self.sockets[socket].lend_outgoing(self.handed_over);
+        (self.buffers.bytes(arrival.buffer), outgoing)
     }
 
     /// Gives a buffer back.

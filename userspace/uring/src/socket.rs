@@ -7,12 +7,22 @@ use std::os::fd::OwnedFd;
 /// One socket, and what the kernel does with it.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    /// `None` if it was closed.
-    pub(crate) descriptor: Option<OwnedFd>,
+    pub(crate) held: Held,
     /// What the kernel reads while it sends.
     pub(crate) outgoing: Vec<u8>,
     pub(crate) sending: Sending,
     pub(crate) is_receiving: bool,
+}
+
+/// Who has a socket.
+#[derive(Debug)]
+pub(crate) enum Held {
+    /// This process, under a number, and the ring.
+    Here(OwnedFd),
+    /// Only the ring, which has accepted it.
+    InRing,
+    /// Nobody: it was closed, or is not accepted yet.
+    Nowhere,
 }
 
 /// What the kernel has to send on a socket.
@@ -25,12 +35,21 @@ pub(crate) enum Sending {
 }
 
 impl Socket {
-    pub(crate) fn new(descriptor: OwnedFd) -> Self {
+    pub(crate) fn new(held: Held) -> Self {
         Self {
-            descriptor: Some(descriptor),
+            held,
             outgoing: Vec::new(),
             sending: Sending::Queued(0),
             is_receiving: false,
+        }
+    }
+
+    /// The place of another socket from now on.
+    pub(crate) fn be_accepted(&mut self, handed_over: u64) {
+        self.held = Held::InRing;
+        // That of its predecessor. Who has sent on a place without a socket may still have the kernel read it.
+        if let Some(outgoing) = self.lend_outgoing(handed_over) {
+            outgoing.clear();
         }
     }
 
@@ -41,5 +60,11 @@ impl Socket {
             Sending::Queued(last) => last > handed_over,
             Sending::Waiting => true,
         }
+    }
+
+    /// What it sends, unless the kernel has it.
+    #[inline]
+    pub(crate) fn lend_outgoing(&mut self, handed_over: u64) -> Option<&mut Vec<u8>> {
+        (!self.is_sending(handed_over)).then_some(&mut self.outgoing)
     }
 }

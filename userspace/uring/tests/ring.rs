@@ -4,6 +4,7 @@
 
 use std::{
     io::{ErrorKind, Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::net::UnixStream,
     time::Duration,
 };
@@ -270,4 +271,137 @@ fn more_than_the_kernel_sends_at_once_is_an_error() {
     assert_eq!(refused.kind(), ErrorKind::InvalidInput);
     assert_eq!(ring.requests(), 0);
     assert!(!ring.is_sending(0));
+}
+
+/// A ring with a listener and room for so many connections, and where it listens; `None` as in [`ring()`].
+fn listening(room: u32, buffers: usize) -> Option<(Ring, SocketAddr)> {
+    let (ring, _) = ring(0, 1)?;
+    drop(ring);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut ring = Ring::with_room(vec![listener.into()], room, buffers).unwrap();
+    ring.accept(0).unwrap();
+    Some((ring, address))
+}
+
+fn accepted(ring: &mut Ring) -> usize {
+    match next(ring) {
+        Completion::Accepted {
+            result: Ok(place),
+            last: false,
+        } => place,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_accepted_is_served_closed_and_its_place_used_again() {
+    let Some((mut ring, address)) = listening(2, 4) else {
+        return;
+    };
+    for round in 0..10_u8 {
+        let mut connections = [0, 1].map(|_| {
+            let peer = TcpStream::connect(address).unwrap();
+            peer.set_read_timeout(Some(LONG)).unwrap();
+            let place = accepted(&mut ring);
+            assert!((1..=2).contains(&place) && ring.socket(place).is_none());
+            ring.receive(place).unwrap();
+            (peer, place)
+        });
+        for (peer, place) in &mut connections {
+            let question = [round, *place as u8];
+            peer.write_all(&question).unwrap();
+            let arrival = arrived(&mut ring);
+            let (bytes, outgoing) = ring.bytes_and_outgoing(&arrival, *place);
+            let outgoing = outgoing.unwrap();
+            // Nothing of the one that was here before.
+            assert!(outgoing.is_empty());
+            outgoing.extend_from_slice(bytes);
+            ring.give_back(arrival);
+            ring.send(*place, 0..2).unwrap();
+            let refused = ring.close(*place).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ResourceBusy);
+            // What is sent comes first.
+            ring.shut_down(*place).unwrap();
+            ring.submit().unwrap();
+            let mut answer = Vec::new();
+            peer.read_to_end(&mut answer).unwrap();
+            assert_eq!(answer, question);
+            peer.shutdown(Shutdown::Write).unwrap();
+            let end = next(&mut ring);
+            assert!(matches!(
+                end,
+                Completion::Received {
+                    result: Ok(None),
+                    last: true,
+                    ..
+                }
+            ));
+            ring.close(*place).unwrap();
+            ring.close(*place).unwrap();
+        }
+    }
+}
+
+#[test]
+fn without_room_what_is_accepted_is_closed() {
+    let Some((mut ring, address)) = listening(1, 1) else {
+        return;
+    };
+    let _first = TcpStream::connect(address).unwrap();
+    let place = accepted(&mut ring);
+    let mut second = TcpStream::connect(address).unwrap();
+    second.set_read_timeout(Some(LONG)).unwrap();
+    let Completion::Accepted {
+        result: Err(error),
+        last: true,
+    } = next(&mut ring)
+    else {
+        panic!("there is no room");
+    };
+    assert_eq!(Errno::from_io_error(&error), Some(Errno::NFILE));
+    assert_eq!(second.read(&mut [0]).unwrap(), 0);
+    ring.close(place).unwrap();
+    ring.accept(0).unwrap();
+    let _third = TcpStream::connect(address).unwrap();
+    assert_eq!(accepted(&mut ring), place);
+}
+
+#[test]
+fn datagrams_are_answered_to_their_senders() {
+    let Some((ring, _)) = ring(0, 1) else {
+        return;
+    };
+    drop(ring);
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = socket.local_addr().unwrap();
+    let mut ring = Ring::new(vec![socket.into()], 2).unwrap();
+    let clients = [0; 3].map(|_| {
+        let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        client.connect(address).unwrap();
+        client.set_read_timeout(Some(LONG)).unwrap();
+        client
+    });
+    for length in [0, 1, 9000, 65_507] {
+        for (number, client) in clients.iter().enumerate() {
+            // An empty one ends it.
+            ring.receive_datagrams(0).unwrap();
+            client.send(&vec![number as u8; length]).unwrap();
+            let arrival = arrived(&mut ring);
+            let datagram = ring.datagram(&arrival);
+            assert_eq!(datagram, vec![number as u8; length]);
+            datagram.fill(7);
+            ring.answer(0, arrival, length / 2).unwrap();
+        }
+        ring.submit().unwrap();
+        for client in &clients {
+            let mut answer = vec![0; 65_507];
+            let answered = client.recv(&mut answer).unwrap();
+            assert_eq!(answer[..answered], vec![7; length / 2]);
+        }
+    }
+    clients[0].send(b"short").unwrap();
+    let arrival = arrived(&mut ring);
+    let refused = ring.answer(0, arrival, 6).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::InvalidInput);
 }

@@ -179,6 +179,8 @@ impl Uring {
                 self.is_ticking = false;
                 None
             }
+            // It has no listener.
+            Completion::Accepted { .. } => None,
         }
     }
 

@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! The user-space twin of kecho: an echo server as one would write it with epoll, to measure what the kernel spares.
-//!
-//! One thread, non-blocking sockets, and for each message three calls: wait, receive, send. There is nothing in it that a
-//! server needs and an echo server does not, so that it is as fast as user space can be in this way.
-
-mod tcp;
-mod udp;
 
 use std::{
+    convert::Infallible,
     io::{self, Write},
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     process::ExitCode,
 };
 
-use anyhow::Context;
 use clap::Parser;
-use rustix::{
-    io::Errno,
-    process::{getrlimit, setrlimit, Resource, Rlimit},
-};
+use twins::{epoll, listen, Served, Service};
 
 /// Sends back what it receives, over TCP or UDP, IPv4 and IPv6.
 #[derive(Debug, Parser)]
@@ -34,8 +24,25 @@ struct Options {
     udp: bool,
 }
 
-/// What one call receives at most: any datagram, and of a stream as much as kecho takes at once.
-const BUFFER_BYTES: usize = 64 << 10;
+/// What is received is the answer.
+struct Echo;
+
+impl Service for Echo {
+    type Stream = ();
+
+    #[inline]
+    fn stream<'a>(&'a mut self, (): &mut (), received: &'a [u8]) -> Served<'a> {
+        Served {
+            answer: received,
+            is_last: false,
+        }
+    }
+
+    #[inline]
+    fn datagram(&mut self, datagram: &mut [u8]) -> Option<usize> {
+        Some(datagram.len())
+    }
+}
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -46,48 +53,16 @@ fn main() -> ExitCode {
 }
 
 /// Serves until that fails.
-fn serve(options: &Options) -> anyhow::Result<std::convert::Infallible> {
-    let mut buffer = vec![0; BUFFER_BYTES];
+fn serve(options: &Options) -> anyhow::Result<Infallible> {
     if options.udp {
-        let socket = bind(options.port, std::net::UdpSocket::bind)?;
-        announce("UDP", socket.local_addr())?;
-        udp::serve(&socket, &mut buffer).context("cannot serve")
+        let socket = listen::udp(options.port)?;
+        let address = socket.local_addr();
+        let mut server = epoll::Datagrams::new(socket, Echo)?;
+        listen::serve("echod: serving UDP", address, &mut server)
     } else {
-        allow_many_descriptors();
-        let listener = bind(options.port, std::net::TcpListener::bind)?;
-        announce("TCP", listener.local_addr())?;
-        tcp::Server::new(listener)
-            .and_then(|mut server| server.serve(&mut buffer))
-            .context("cannot serve")
+        let listener = listen::tcp(options.port)?;
+        let address = listener.local_addr();
+        let mut server = epoll::Streams::new(listener, Echo)?;
+        listen::serve("echod: serving TCP", address, &mut server)
     }
-}
-
-/// Binds to all addresses, those of IPv4 and IPv6 or, where there is no IPv6, of IPv4.
-fn bind<T>(port: u16, bind: impl Fn(SocketAddr) -> io::Result<T>) -> anyhow::Result<T> {
-    bind((Ipv6Addr::UNSPECIFIED, port).into())
-        .or_else(|error| match Errno::from_io_error(&error) {
-            Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
-                bind((Ipv4Addr::UNSPECIFIED, port).into())
-            }
-            _ => Err(error),
-        })
-        .with_context(|| format!("cannot bind to port {port}"))
-}
-
-/// Says that clients may come.
-fn announce(protocol: &str, address: io::Result<SocketAddr>) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "echod: serving {protocol} {}", address?)
-        .and_then(|()| out.flush())
-        .context("cannot write to standard output")
-}
-
-/// Takes as many descriptors as the system lets it have. If it does not, there are fewer connections.
-fn allow_many_descriptors() {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let limit = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    let _ = setrlimit(Resource::Nofile, limit);
 }

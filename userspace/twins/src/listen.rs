@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Beginning to serve.
+
+use std::{
+    convert::Infallible,
+    io::{self, Write},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket},
+};
+
+use anyhow::Context;
+use rustix::{
+    io::Errno,
+    net::{listen, sockopt},
+    process::{getrlimit, setrlimit, Resource, Rlimit},
+};
+
+use crate::Server;
+
+/// How many connections may wait for being accepted; the system's own limit is often lower.
+const BACKLOG: i32 = 4096;
+
+/// A listener on all addresses, those of IPv4 and IPv6 or, where there is no IPv6, of IPv4. With port 0 the system chooses
+/// one. Its connections send at once what they are given (`TCP_NODELAY`), and there may be as many as the system allows.
+///
+/// # Errors
+///
+/// The port is taken, or the system does not let us have it.
+pub fn tcp(port: u16) -> anyhow::Result<TcpListener> {
+    allow_many_descriptors();
+    let listener = bind(port, TcpListener::bind)?;
+    // What is accepted inherits it.
+    sockopt::set_tcp_nodelay(&listener, true)
+        .and_then(|()| listen(&listener, BACKLOG))
+        .context("cannot listen")?;
+    Ok(listener)
+}
+
+/// A socket for datagrams on all addresses, as [`tcp()`].
+///
+/// # Errors
+///
+/// The port is taken, or the system does not let us have it.
+pub fn udp(port: u16) -> anyhow::Result<UdpSocket> {
+    bind(port, UdpSocket::bind)
+}
+
+fn bind<T>(port: u16, bind: impl Fn(SocketAddr) -> io::Result<T>) -> anyhow::Result<T> {
+    bind((Ipv6Addr::UNSPECIFIED, port).into())
+        .or_else(|error| match Errno::from_io_error(&error) {
+            Some(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
+                bind((Ipv4Addr::UNSPECIFIED, port).into())
+            }
+            _ => Err(error),
+        })
+        .with_context(|| format!("cannot bind to port {port}"))
+}
+
+/// Says on standard output that clients may come, and serves them.
+///
+/// # Errors
+///
+/// There is no address, nobody reads what is said, or serving fails.
+pub fn serve(
+    what: &str,
+    address: io::Result<SocketAddr>,
+    server: &mut dyn Server,
+) -> anyhow::Result<Infallible> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{what} {}", address?)
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")?;
+    server.serve().context("cannot serve")
+}
+
+/// Takes as many descriptors as the system lets it have. If it does not, there are fewer connections.
+fn allow_many_descriptors() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let _ = setrlimit(Resource::Nofile, limit);
+}
