@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Peers of an echo server that demand much of it or behave badly, and a good one that shows what they cost others.
+//! Peers of an echo server that demand much of it or behave badly, and a good one that shows what they cost others; and
+//! peers of an RPC server.
 
 mod asker;
 mod bytes;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Datagrams(options) => commands::datagrams::run(&options),
         Command::Flood(options) => commands::flood::run(&options),
         Command::Good(options) => commands::good::run(&options),
+        Command::Rpc(options) => commands::rpc::run(&options),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,7 +17,7 @@ use crate::{
     until::Until,
 };
 
-/// Demanding and badly behaved peers of an echo server, and a good one to run beside them.
+/// Demanding and badly behaved peers of an echo server, and a good one to run beside them; and those of an RPC server.
 ///
 /// Every byte that comes back is verified. What looks random is decided by the seed.
 #[derive(Debug, Parser)]
@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Datagrams(commands::datagrams::Options),
     Flood(commands::flood::Options),
     Good(commands::good::Options),
+    Rpc(commands::rpc::Options),
 }
 
 /// The options of all commands.

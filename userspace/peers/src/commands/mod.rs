@@ -11,4 +11,5 @@ pub(crate) mod late;
 pub(crate) mod many;
 pub(crate) mod never_read;
 pub(crate) mod reset;
+pub(crate) mod rpc;
 pub(crate) mod slow;

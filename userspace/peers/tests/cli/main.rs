@@ -14,6 +14,7 @@ mod late;
 mod many;
 mod never_read;
 mod reset;
+mod rpc;
 mod server;
 mod slow;
 mod usage;

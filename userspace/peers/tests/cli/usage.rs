@@ -36,6 +36,16 @@ fn a_wrong_command_line_is_status_2_and_does_nothing() {
             "'x' for '--bytes <N,...>': not a number",
         ),
         (format!("idle {address}"), "--latest <SECONDS>"),
+        ("rpc".to_owned(), "Usage: peers rpc"),
+        (
+            format!("rpc malformed -c 0 {address}"),
+            "'0' for '--connections <N>': not in 1 to 256",
+        ),
+        (format!("rpc compare {address}"), "<HOST[:PORT]>"),
+        (
+            format!("rpc table --unprivileged --no-echo {address}"),
+            "cannot be used with",
+        ),
     ] {
         let run = peers(&arguments);
         assert_eq!((run.status, run.out.as_str()), (Some(2), ""), "{arguments}");
@@ -71,5 +81,17 @@ fn help_names_all_peers() {
             "{peer}: {}",
             run.out
         );
+    }
+}
+
+#[test]
+fn help_names_all_peers_of_an_rpc_server() {
+    let run = peers("rpc --help");
+    assert_eq!((run.status, run.err.as_str()), (Some(0), ""));
+    for peer in ["table", "splits", "malformed", "compare"] {
+        assert!(run.out.contains(&format!("\n  {peer} ")), "{}", run.out);
+        let run = peers(&format!("rpc {peer} --help"));
+        assert_eq!((run.status, run.err.as_str()), (Some(0), ""), "{peer}");
+        assert!(run.out.contains("--timeout"), "{peer}: {}", run.out);
     }
 }
