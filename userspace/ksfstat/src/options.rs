@@ -75,6 +75,9 @@ turn that it asked for, serve time is how long the service itself took.
 refuse and drop are the sums of all reasons for which ksf refused connections and dropped datagrams; --json has each.
 inline is how many of the turns were in softirq, without a worker; snd/rq how many times something was sent per request.
 
+rpc_procedures and rpc_errors are krpc's: without it they have no rows. failed are calls that were refused, or without
+a result; what is no call of a procedure that krpc has is in rpc_errors only.
+
 --json: values is what ksf says, rates is per second, and percentiles are the upper bounds of the buckets in ns.";
 
 impl Options {

@@ -53,10 +53,13 @@ impl Source {
         }
     }
 
-    /// Reads one table.
+    /// Reads one table. One of a service that is not loaded has no lines: it may be loaded before the next read.
     pub(crate) fn read(&self, table: Table) -> anyhow::Result<Snapshot> {
         let path = self.dir.join(table.name());
-        let bytes = fs::read(&path).map_err(|error| self.explain(&path, &error))?;
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.may_lack(table) => Vec::new(),
+            result => result.map_err(|error| self.explain(&path, &error))?,
+        };
         let at = Instant::now();
         let text = String::from_utf8_lossy(&bytes);
         let records = text.lines().map(Record::parse);
@@ -67,6 +70,11 @@ impl Source {
                 .filter(|record| *record != Record::default())
                 .collect(),
         })
+    }
+
+    /// Whether a table may be missing where ksf's tables are.
+    fn may_lack(&self, table: Table) -> bool {
+        table.is_of_a_service() && self.dir.is_dir()
     }
 
     /// Says why `path` could not be read, and what helps.

@@ -17,6 +17,12 @@ pub(crate) enum Table {
     Limits,
     /// The addresses that have connections, and how many
     Peers,
+    /// The procedures that krpc has, and how often each was called
+    #[value(name = "rpc_procedures")]
+    RpcProcedures,
+    /// What was wrong with what was sent to krpc, and how often
+    #[value(name = "rpc_errors")]
+    RpcErrors,
 }
 
 /// What the value of a key is.
@@ -34,12 +40,14 @@ pub(crate) enum Kind {
 
 impl Table {
     /// All tables.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Services,
         Self::Workers,
         Self::Conns,
         Self::Limits,
         Self::Peers,
+        Self::RpcProcedures,
+        Self::RpcErrors,
     ];
 
     /// The name, which is also the file's.
@@ -50,7 +58,14 @@ impl Table {
             Self::Conns => "conns",
             Self::Limits => "limits",
             Self::Peers => "peers",
+            Self::RpcProcedures => "rpc_procedures",
+            Self::RpcErrors => "rpc_errors",
         }
+    }
+
+    /// Whether the table is that of one service, and is only there while that is loaded.
+    pub(crate) fn is_of_a_service(self) -> bool {
+        matches!(self, Self::RpcProcedures | Self::RpcErrors)
     }
 
     /// The keys by which an object is the same one in two reads.
@@ -61,6 +76,8 @@ impl Table {
             Self::Conns => &["service", "peer", "local"],
             Self::Limits => &["scope", "limit"],
             Self::Peers => &["service", "peer"],
+            Self::RpcProcedures => &["service", "program", "version", "procedure"],
+            Self::RpcErrors => &["service", "error"],
         }
     }
 
@@ -96,6 +113,11 @@ impl Table {
             (Self::Limits, "hits") => Kind::Counter,
             (Self::Peers, "conns") => Kind::Gauge,
             (Self::Peers, "refused") => Kind::Counter,
+            (Self::RpcProcedures, "name" | "procedure_name") => Kind::Text,
+            (Self::RpcProcedures, "program" | "version" | "procedure") => Kind::Gauge,
+            (Self::RpcProcedures, "calls" | "failed") => Kind::Counter,
+            (Self::RpcErrors, "error") => Kind::Text,
+            (Self::RpcErrors, "count") => Kind::Counter,
             _ => return None,
         })
     }

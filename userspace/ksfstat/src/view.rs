@@ -113,6 +113,24 @@ const PEERS: &[Column] = &[
     ("", "refuse", Cell::Count("refused")),
 ];
 
+const RPC_PROCEDURES: &[Column] = &[
+    ("", "service", Cell::Text("service")),
+    ("program", "number", Cell::Number("program")),
+    ("program", "name", Cell::Text("name")),
+    ("program", "version", Cell::Number("version")),
+    ("procedure", "number", Cell::Number("procedure")),
+    ("procedure", "name", Cell::Text("procedure_name")),
+    ("", "calls", Cell::Count("calls")),
+    ("", "failed", Cell::Count("failed")),
+    ("", "failed %", Cell::Share("failed", &["calls"])),
+];
+
+const RPC_ERRORS: &[Column] = &[
+    ("", "service", Cell::Text("service")),
+    ("", "error", Cell::Text("error")),
+    ("", "count", Cell::Count("count")),
+];
+
 /// Returns the lines of a table, below one that says what they are.
 pub(crate) fn table(changes: &Changes<'_>) -> String {
     let name = changes.table.name();
@@ -129,6 +147,8 @@ pub(crate) fn table(changes: &Changes<'_>) -> String {
         Table::Conns => CONNS,
         Table::Limits => LIMITS,
         Table::Peers => PEERS,
+        Table::RpcProcedures => RPC_PROCEDURES,
+        Table::RpcErrors => RPC_ERRORS,
     };
     // Services are rarely in several network namespaces, and the column is wide.
     let first = changes.rows[0].now;

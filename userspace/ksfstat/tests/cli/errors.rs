@@ -31,6 +31,22 @@ fn a_missing_table_is_named() {
 }
 
 #[test]
+fn a_service_that_is_not_loaded_has_no_rows() {
+    let mut fixture = Fixture::new();
+    let out = ksfstat(&fixture, "-t rpc_procedures,rpc_errors").good();
+    let none = "rpc_procedures, since loading: none\n\nrpc_errors, since loading: none\n";
+    assert_eq!(out, none);
+    for table in ["services", "workers", "conns", "limits", "peers"] {
+        fixture = fixture.with(table, "");
+    }
+    assert!(ksfstat(&fixture, "-a").good().ends_with(none));
+    // Without ksf itself there is nothing to say that of.
+    let dir = fixture.dir.join("ksf");
+    let run = run(bare_command().args(["-t", "rpc_errors", "--dir"]).arg(&dir));
+    run.assert_failed(&format!("there is no directory {}", dir.display()));
+}
+
+#[test]
 fn another_error_is_said_as_the_system_says_it() {
     let fixture = Fixture::new();
     let path = fixture.dir.join("peers");
@@ -99,6 +115,8 @@ fn help_names_all_options_and_tables_and_explains_the_figures() {
         "conns",
         "limits",
         "peers",
+        "rpc_procedures",
+        "rpc_errors",
         "k is 1000",
         "powers of two",
     ] {

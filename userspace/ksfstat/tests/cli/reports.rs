@@ -59,14 +59,22 @@ impl Running {
     }
 }
 
-/// Checks that `rate` of a row times the table's seconds is `count`.
+/// Checks that the rate of `key` in a row of the services times the table's seconds is `count`.
 #[track_caller]
 fn assert_count(document: &Value, row: usize, key: &str, count: f64) {
-    let table = &document["tables"]["services"];
+    assert_counts(document, "services", row, &[(key, count)]);
+}
+
+/// The same of several keys in a row of any table.
+#[track_caller]
+fn assert_counts(document: &Value, table: &str, row: usize, counts: &[(&str, f64)]) {
+    let table = &document["tables"][table];
     let seconds = table["seconds"].as_f64().unwrap();
-    let rate = table["rows"][row]["rates"][key].as_f64();
-    let rate = rate.unwrap_or_else(|| panic!("no rate of {key}: {document}"));
-    assert!((rate * seconds - count).abs() < 1e-6, "{key}: {document}");
+    for (key, count) in counts {
+        let rate = table["rows"][row]["rates"][key].as_f64();
+        let rate = rate.unwrap_or_else(|| panic!("no rate of {key}: {document}"));
+        assert!((rate * seconds - count).abs() < 1e-6, "{key}: {document}");
+    }
 }
 
 #[test]
@@ -125,6 +133,44 @@ fn what_appears_or_was_loaded_again_counts_from_zero() {
     assert_count(&document, 1, "requests", 30.0);
     assert_count(&document, 1, "bytes_in", 900.0);
     assert_count(&document, 2, "requests", 2.0);
+    running.finish();
+}
+
+#[test]
+fn what_krpc_counts_has_rates_also_if_it_was_loaded_later() {
+    let procedure = |version: u32, calls: u32, failed: u32| {
+        format!(
+            "service=krpc program=100003 name=nfs version={version} procedure=0 procedure_name=NULL calls={calls} \
+             failed={failed}\n"
+        )
+    };
+    let fixture = Fixture::new()
+        .with_pipe("rpc_procedures")
+        .with("rpc_errors", "service=krpc error=runt count=7\n");
+    let mut running = Running::start(&fixture, "--json -t rpc_procedures,rpc_errors 0.1 3");
+    fixture.say("rpc_procedures", "\n");
+    assert_eq!(
+        running.document()["tables"]["rpc_procedures"]["rows"],
+        Value::Array(vec![])
+    );
+    fixture.say("rpc_procedures", &procedure(3, 100, 1));
+    assert_counts(
+        &running.document(),
+        "rpc_procedures",
+        0,
+        &[("calls", 100.0), ("failed", 1.0)],
+    );
+    let both = procedure(2, 4, 0) + &procedure(3, 150, 1);
+    fixture.say("rpc_procedures", &both);
+    let document = running.document();
+    assert_counts(&document, "rpc_procedures", 0, &[("calls", 4.0)]);
+    assert_counts(
+        &document,
+        "rpc_procedures",
+        1,
+        &[("calls", 50.0), ("failed", 0.0)],
+    );
+    assert_counts(&document, "rpc_errors", 0, &[("count", 0.0)]);
     running.finish();
 }
 

@@ -10,7 +10,8 @@ use crate::{
 /// A service with all its keys.
 const SERVICE: &str = "service=kecho net=4026531840 bind=:: port=60007 proto=tcp serve=inline conns=1024 \
     accepted=123456 refused_conns=3 refused_peer_conns=1 refused_memory=0 refused_service=0 closed_peer=1200 \
-    closed_error=1 closed_service=2 closed_idle=3 closed_first_byte=4 closed_memory=5 closed_stop=6 \
+    closed_error=1 closed_service=2 closed_idle=3 closed_first_byte=4 closed_request=1 closed_send=2 closed_memory=5 \
+    closed_stop=6 \
     bytes_in=1234567890 bytes_out=2234567890 requests=98765432 replies=98765432 datagrams_in=0 datagrams_out=0 \
     dropped_source=1 dropped_multicast=2 dropped_size=3 dropped_memory=4 dropped_service=5 turns_inline=3000 \
     turns_worker=1000 budget_ends=4 sends=98765432 send_blocked=0 memory_stops=0 \
@@ -91,6 +92,51 @@ fn the_other_tables_are_shown_if_they_are_asked_for() {
     );
     let title = |word: &str| out.find(&format!("{word}, since")).unwrap();
     assert!(title("peers") < title("limits") && title("limits") < title("conns"));
+}
+
+const RPC_PROCEDURES: &str = "\
+    service=krpc program=100003 name=nfs version=2 procedure=0 procedure_name=NULL calls=0 failed=0\n\
+    service=krpc program=100003 name=nfs version=3 procedure=0 procedure_name=NULL calls=123456 failed=0\n\
+    service=krpc program=536898405 name=ksf_echo version=1 procedure=1 procedure_name=ECHO calls=2000 failed=25\n";
+
+const RPC_ERRORS: &str = "\
+    service=krpc error=runt count=0\n\
+    service=krpc error=garbage_args count=20\n\
+    service=krpc error=system_err count=5\n";
+
+#[test]
+fn the_procedures_and_the_errors_of_krpc_are_shown() {
+    let fixture = Fixture::new()
+        .with("rpc_procedures", RPC_PROCEDURES)
+        .with("rpc_errors", RPC_ERRORS);
+    let out = ksfstat(&fixture, "-t rpc_procedures,rpc_errors").good();
+    assert!(out.contains("-program---------- -procedure-"), "{out}");
+    assert_eq!(
+        table(&out, "rpc_procedures, since loading"),
+        [
+            cells("service number name version number name calls failed failed %"),
+            cells("krpc 100003 nfs 2 0 NULL 0 0 -"),
+            cells("krpc 100003 nfs 3 0 NULL 123k 0 0.0%"),
+            cells("krpc 536898405 ksf_echo 1 1 ECHO 2.00k 25 1.2%"),
+        ]
+    );
+    assert_eq!(
+        table(&out, "rpc_errors, since loading"),
+        [
+            cells("service error count"),
+            cells("krpc runt 0"),
+            cells("krpc garbage_args 20"),
+            cells("krpc system_err 5"),
+        ]
+    );
+    let out = ksfstat(&fixture, "--json -t rpc_procedures,rpc_errors").good();
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let values = &document["tables"]["rpc_procedures"]["rows"][2]["values"];
+    assert_eq!(
+        (&values["program"], &values["calls"]),
+        (&536_898_405.into(), &2000.into())
+    );
+    assert_eq!(values["procedure_name"], "ECHO");
 }
 
 #[test]
