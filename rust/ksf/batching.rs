@@ -5,7 +5,8 @@
 //! Softirq spares the wake-up of a thread, which is most of the cost when there is one request at a time. But a peer that
 //! sends many before it reads the replies may be served cheaper by a worker, which finds several at once and answers them in
 //! one send. What it costs in all, at the peer's side as well, shows in how fast requests come. So now and then, more and
-//! more rarely, a worker tries, and goes on if requests come clearly faster then.
+//! more rarely, a worker tries, and goes on if requests come clearly faster then, twice: once may be because the peer had
+//! something else to do before, as it has when it begins.
 
 use crate::sys::clock::Ticks;
 use kernel::prelude::*;
@@ -29,6 +30,8 @@ pub(crate) struct Batching {
     measured: Measured,
     /// What a KiB took in softirq.
     inline_cost: u64,
+    /// The worker was better when it tried last.
+    was_better: bool,
     /// The worker does not try any more: it was found to be better.
     is_settled: bool,
 }
@@ -64,6 +67,7 @@ impl Batching {
             bytes_left: 0,
             measured: Measured::start(Ticks::ZERO),
             inline_cost: 0,
+            was_better: false,
             is_settled: false,
         }
     }
@@ -104,16 +108,18 @@ impl Batching {
         }
         // A twentieth is no noise.
         let is_better = self.measured.cost(now) < self.inline_cost / 20 * 19;
-        if is_better && !self.is_settled {
+        if is_better && self.was_better && !self.is_settled {
             self.is_settled = true;
             self.bytes_left = PATIENCE.saturating_mul(self.request_bytes);
             return true;
         }
-        self.patience = if self.is_settled {
+        self.patience = if is_better || self.is_settled {
             INLINE_REQUESTS
         } else {
             (self.patience * PATIENCE_GROWTH).min(PATIENCE)
         };
+        // Who was settled has to be better once more, not twice.
+        self.was_better = is_better || self.is_settled;
         self.watch_inline();
         false
     }
@@ -177,9 +183,27 @@ mod tests {
     #[test]
     fn a_faster_worker_goes_on_and_is_questioned_later() {
         let (mut batching, mut now) = (Batching::new(), 0);
-        inline(&mut batching, &mut now, 20_000);
+        for turns in [WORKER_REQUESTS, WORKER_REQUESTS + PATIENCE] {
+            assert_eq!(inline(&mut batching, &mut now, 20_000), INLINE_REQUESTS);
+            assert_eq!(
+                worker(&mut batching, &mut now, 15_000, 4, u64::MAX),
+                turns / 4
+            );
+        }
+        assert_eq!(inline(&mut batching, &mut now, 20_000), INLINE_REQUESTS);
         let turns = worker(&mut batching, &mut now, 15_000, 4, u64::MAX);
         assert_eq!(turns, (WORKER_REQUESTS + PATIENCE) / 4);
-        assert_eq!(inline(&mut batching, &mut now, 20_000), INLINE_REQUESTS);
+    }
+
+    #[test]
+    fn a_worker_that_is_faster_once_does_not_go_on() {
+        let (mut batching, mut now) = (Batching::new(), 0);
+        // The peer does something else at first.
+        inline(&mut batching, &mut now, 50_000);
+        for _ in 0..2 {
+            let turns = worker(&mut batching, &mut now, 30_000, 1, u64::MAX);
+            assert_eq!(turns, WORKER_REQUESTS);
+            inline(&mut batching, &mut now, 20_000);
+        }
     }
 }

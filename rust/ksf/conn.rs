@@ -140,6 +140,10 @@ pub(crate) struct Info {
     pub(crate) opened_ms: u64,
     /// When something was last received or sent.
     pub(crate) active_ms: Once64,
+    /// When the request that is not complete was begun, or 0.
+    pub(crate) request_ms: Once64,
+    /// Since when the peer is known to have acknowledged nothing of what was sent, or 0.
+    pub(crate) untaken_ms: Once64,
     pub(crate) bytes_in: Once64,
     pub(crate) bytes_out: Once64,
     pub(crate) requests: Once64,
@@ -167,6 +171,8 @@ impl Info {
             local,
             opened_ms: now,
             active_ms: Once64::new(now),
+            request_ms: Once64::new(0),
+            untaken_ms: Once64::new(0),
             bytes_in: Once64::new(0),
             bytes_out: Once64::new(0),
             requests: Once64::new(0),

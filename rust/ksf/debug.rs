@@ -11,54 +11,78 @@ use crate::{
     },
     sys::{
         clock,
+        debugfs::{
+            Dir,
+            File,
+            Show, //
+        },
         global, //
     }, //
 };
 use core::fmt;
-use kernel::{
-    debugfs::{
-        Dir,
-        File, //
-    },
-    prelude::*, //
-};
+use kernel::prelude::*;
 
-/// The files.
-pub(crate) struct Files {
-    _files: [Pin<KBox<File<()>>>; 5],
-    _dir: Dir,
+/// A file of a service in ksf's directory of debugfs. The service drops it before it ends.
+///
+/// Who has it open does not keep the service, but ksf.
+pub struct DebugFile<T: Show> {
+    _file: File<T>,
 }
 
-impl Files {
-    /// Creates the files.
+impl<T: Show> DebugFile<T> {
+    /// Creates the file, unless there is no debugfs.
     ///
     /// Process context.
-    pub(crate) fn new() -> Result<Self> {
-        let dir = Dir::new(c"ksf");
-        let files = [
-            file(&dir, c"services", &|(), f: &mut fmt::Formatter<'_>| {
-                services(f)
-            })?,
-            file(&dir, c"workers", &|(), f: &mut fmt::Formatter<'_>| {
-                workers(f)
-            })?,
-            file(&dir, c"conns", &|(), f: &mut fmt::Formatter<'_>| conns(f))?,
-            file(&dir, c"limits", &|(), f: &mut fmt::Formatter<'_>| limits(f))?,
-            file(&dir, c"peers", &|(), f: &mut fmt::Formatter<'_>| peers(f))?,
-        ];
-        Ok(Self {
-            _files: files,
-            _dir: dir,
-        })
+    ///
+    /// # Errors
+    ///
+    /// `EEXIST`, `ENOMEM`.
+    pub fn new(name: &'static CStr, show: T) -> Result<Option<Self>> {
+        let file = global::with_debugfs_dir(|dir| dir.file(name, show)).transpose()?;
+        Ok(file.map(|file| Self { _file: file }))
     }
 }
 
-/// Creates a file that shows what `show` writes.
-fn file<F>(dir: &Dir, name: &'static CStr, show: &'static F) -> Result<Pin<KBox<File<()>>>>
-where
-    F: Fn(&(), &mut fmt::Formatter<'_>) -> fmt::Result + Send + Sync,
-{
-    KBox::pin_init(dir.read_callback_file(name, (), show), GFP_KERNEL)
+/// The files of ksf itself, in the directory that has those of services, too.
+pub(crate) struct Files {
+    files: Option<[File<Listing>; 5]>,
+}
+
+impl Files {
+    /// Creates the files. Without debugfs, there are none.
+    ///
+    /// Process context.
+    pub(crate) fn new() -> Result<Self> {
+        let Ok(dir) = Dir::new(c"ksf") else {
+            pr_info!("there is no debugfs\n");
+            return Ok(Self { files: None });
+        };
+        let files = [
+            dir.file(c"services", Listing(services))?,
+            dir.file(c"workers", Listing(workers))?,
+            dir.file(c"conns", Listing(conns))?,
+            dir.file(c"limits", Listing(limits))?,
+            dir.file(c"peers", Listing(peers))?,
+        ];
+        global::set_debugfs_dir(Some(dir));
+        Ok(Self { files: Some(files) })
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        self.files = None;
+        global::set_debugfs_dir(None);
+    }
+}
+
+/// What writes a list.
+struct Listing(fn(&mut fmt::Formatter<'_>) -> fmt::Result);
+
+impl Show for Listing {
+    fn show(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (self.0)(f)
+    }
 }
 
 fn services(f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -186,6 +210,18 @@ fn limits(f: &mut fmt::Formatter<'_>) -> fmt::Result {
                     params.first_byte_timeout_ms.get(),
                     0,
                     stats.sum(Counter::ClosedFirstByte),
+                ),
+                (
+                    "request_timeout_ms",
+                    params.request_timeout_ms.get(),
+                    0,
+                    stats.sum(Counter::ClosedRequest),
+                ),
+                (
+                    "send_timeout_ms",
+                    params.send_timeout_ms.get(),
+                    0,
+                    stats.sum(Counter::ClosedSend),
                 ),
                 (
                     "idle_timeout_ms",

@@ -3,12 +3,12 @@
 //! What was taken out of a receive queue, so that the rest of a large request can come.
 
 use crate::sys::{
-    cursor::Held,
+    held::Held,
     tcp::Locked, //
 };
 use kernel::prelude::*;
 
-/// Packets that were taken out of a receive queue and are not consumed, and how much they are.
+/// Packets that were taken out of a receive queue, or copies of them, and are not consumed, and how much they are.
 pub(crate) struct Holding {
     packets: KVVec<Held>,
     bytes: usize,
@@ -51,7 +51,7 @@ impl Holding {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`. What could be taken before is held.
+    /// As [`Locked::hold()`]. What could be taken before is held.
     pub(crate) fn take(&mut self, locked: &mut Locked) -> Result {
         let result = locked.hold(&mut self.packets);
         self.add_up();

@@ -12,6 +12,7 @@ use kernel::prelude::*;
 
 mod batching;
 mod conn;
+mod counters;
 mod datagram;
 mod debug;
 mod gate;
@@ -34,12 +35,15 @@ mod sweep;
 mod sys;
 mod table;
 
+pub use counters::Counters;
 pub use datagram::{
     Datagram,
     DATAGRAM_BYTES, //
 };
+pub use debug::DebugFile;
 pub use params::ServiceParams;
 pub use received::{
+    Ahead,
     Received,
     VIEW_BYTES, //
 };
@@ -49,13 +53,23 @@ pub use service::{
     Service,
     Verdict, //
 };
+pub use stats::Slot;
 pub use stream::{
+    Replies,
     Stream,
     REPLY_BYTES, //
 };
 pub use svc::Svc;
 pub use sys::{
+    client::{
+        Client,
+        Deadline,
+        Namespace, //
+    },
+    clock::coarse_ms,
+    debugfs::Show,
     param,
+    random::random,
     softirq::SoftirqLock, //
 };
 

@@ -55,11 +55,13 @@ impl Outgoing {
     }
 
     /// How many bytes there are in all.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.bytes
     }
 
     /// How many more bytes can be copied.
+    #[inline]
     pub(crate) fn room(&self) -> usize {
         if self.has_part() {
             self.buffer.len() - self.used
@@ -69,6 +71,7 @@ impl Outgoing {
     }
 
     /// Whether another part may follow.
+    #[inline]
     fn has_part(&self) -> bool {
         self.parts.len() < PARTS
     }

@@ -61,6 +61,10 @@ pub struct ServiceParams {
     pub conn_bytes: &'static Number,
     /// After how many ms a connection that has sent nothing is closed; 0 is never.
     pub first_byte_timeout_ms: &'static Number,
+    /// After how many ms a connection on which a request was begun, and is not complete, is closed; 0 is never.
+    pub request_timeout_ms: &'static Number,
+    /// After how many ms a connection is closed whose peer has taken nothing of what is there for it; 0 is never.
+    pub send_timeout_ms: &'static Number,
     /// After how many ms a connection on which nothing happens is closed; 0 is never.
     pub idle_timeout_ms: &'static Number,
 }
@@ -97,9 +101,9 @@ impl ServiceParams {
 /// ```
 #[macro_export]
 macro_rules! service_params {
-    ($(#[$meta:meta])* static $static:ident: port = $port:literal;) => {
+    ($(#[$meta:meta])* $vis:vis static $static:ident: port = $port:literal;) => {
         $(#[$meta])*
-        static $static: $crate::ServiceParams = {
+        $vis static $static: $crate::ServiceParams = {
             $crate::module_param! {
                 static PORT: port = $port in 1..=65535, mode 0o444, "TCP and UDP port";
             }
@@ -135,6 +139,14 @@ macro_rules! service_params {
                 "milliseconds after which a connection that has sent nothing is closed, 0 for never";
             }
             $crate::module_param! {
+                static REQUEST_TIMEOUT_MS: request_timeout_ms = 10000 in 0..=86400000, mode 0o644,
+                "milliseconds after which a connection is closed whose request is not complete, 0 for never";
+            }
+            $crate::module_param! {
+                static SEND_TIMEOUT_MS: send_timeout_ms = 30000 in 0..=86400000, mode 0o644,
+                "milliseconds after which a connection is closed whose peer takes nothing of its replies, 0 for never";
+            }
+            $crate::module_param! {
                 static IDLE_TIMEOUT_MS: idle_timeout_ms = 360000 in 0..=86400000, mode 0o644,
                 "milliseconds after which a connection on which nothing happens is closed, 0 for never";
             }
@@ -147,6 +159,8 @@ macro_rules! service_params {
                 max_conns_per_peer: &MAX_CONNS_PER_PEER,
                 conn_bytes: &CONN_BYTES,
                 first_byte_timeout_ms: &FIRST_BYTE_TIMEOUT_MS,
+                request_timeout_ms: &REQUEST_TIMEOUT_MS,
+                send_timeout_ms: &SEND_TIMEOUT_MS,
                 idle_timeout_ms: &IDLE_TIMEOUT_MS,
             }
         };

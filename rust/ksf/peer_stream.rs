@@ -29,7 +29,10 @@ use crate::{
         Core,
         Counter, //
     },
-    stream::Stream,
+    stream::{
+        Replies,
+        Stream, //
+    },
     svc::{
         AnyStream,
         Place, //
@@ -65,8 +68,8 @@ pub(crate) struct PeerStream {
     serving: Serving,
     /// The end of the stream was sent, for this reason.
     finished: Option<CloseReason>,
-    /// The memory that what is not acknowledged took at the last look after that.
-    unacknowledged: u32,
+    /// Up to where the peer had acknowledged what was sent at the last look after that.
+    acknowledged: u32,
     _peer: PeerGuard,
     _place: Place,
 }
@@ -87,6 +90,8 @@ struct Serving {
     is_blocked: bool,
     /// How many bytes there were of a request that is not complete.
     seen: usize,
+    /// Up to where the peer had acknowledged what was sent when it had not acknowledged all.
+    acknowledged: u32,
     /// What a turn in softirq found to be the end, which only a worker can bring about.
     verdict: Option<Next>,
     charge: Charge,
@@ -134,6 +139,7 @@ impl PeerStream {
                 is_closing: false,
                 is_blocked: false,
                 seen: 0,
+                acknowledged: 0,
                 verdict: None,
                 charge,
                 batching: Batching::new(),
@@ -145,7 +151,7 @@ impl PeerStream {
                 },
             },
             finished: None,
-            unacknowledged: 0,
+            acknowledged: 0,
             _peer: peer,
             _place: place,
         }
@@ -235,8 +241,9 @@ impl PeerStream {
             return Next::Close(reason);
         }
         // A peer that takes it slowly has time for as long as it takes anything.
-        if status.memory != self.unacknowledged {
-            self.unacknowledged = status.memory;
+        let acknowledged = locked.acknowledged();
+        if acknowledged != self.acknowledged {
+            self.acknowledged = acknowledged;
             conn.info.active_ms.set(clock::coarse_ms());
         }
         Next::Wait
@@ -285,6 +292,13 @@ impl Serving {
             }
             self.charge
                 .set(status.memory as usize + self.unsent.len() + self.held.memory());
+            if status.sent_all {
+                if conn.info.untaken_ms.get() != 0 {
+                    conn.info.untaken_ms.set(0);
+                }
+            } else if !is_later && self.is_untaken(locked, conn) {
+                return Next::Abort(CloseReason::Send);
+            }
             if self.unsent.len() != 0 {
                 let before = self.unsent.len();
                 let result = self.unsent.send(locked, &mut cx.scratch.frag);
@@ -314,6 +328,9 @@ impl Serving {
                     conn.info.active_ms.set(clock::coarse_ms());
                 }
                 self.seen = available;
+                if available != 0 && Self::is_overdue(conn) {
+                    return Next::Finish(CloseReason::Request);
+                }
                 // The rest of the request may not fit into the receive buffer.
                 if !status.crowded || status.unread == 0 {
                     return Next::Wait;
@@ -328,12 +345,16 @@ impl Serving {
             }
             // Below the limit, one call every now and then gives up what is there already.
             if self.charge.must_wait() && (is_later || self.charge.must_give_up()) {
+                // It is not the peer that is slow.
+                conn.info.request_ms.set(0);
                 return self.wait_for_memory(conn, core);
             }
             if status.room == 0 {
                 if locked.want_room() {
                     continue;
                 }
+                // Nor was it with this request.
+                conn.info.request_ms.set(0);
                 return self.blocked(&status, conn, core);
             }
             if cx.requests_left == 0 || bytes_left == 0 {
@@ -377,11 +398,13 @@ impl Serving {
             received: Received::new(
                 locked.received(self.held.packets(), status.unread),
                 &mut scratch.view,
+                cx.slot,
             ),
-            outgoing: &mut scratch.outgoing,
-            requests: 0,
-            budget: cx.requests_left,
-            room: status.room as usize,
+            replies: Replies::new(
+                &mut scratch.outgoing,
+                status.room as usize,
+                cx.requests_left,
+            ),
             may_sleep: cx.may_sleep,
             peer: conn
                 .info
@@ -390,7 +413,7 @@ impl Serving {
                 .ok_or(Next::Abort(CloseReason::Error))?,
         };
         let progress = self.service.stream(&mut stream);
-        let (consumed, requests) = (stream.received.consumed(), stream.requests);
+        let (consumed, requests) = (stream.received.consumed(), stream.replies.requests());
         let progress = progress.map_err(|_| Next::Abort(CloseReason::Service))?;
 
         let of_queue = consumed - self.held.consume(consumed);
@@ -403,6 +426,9 @@ impl Serving {
         conn.info.bytes_in.add(consumed as u64);
         conn.info.requests.add(requests);
         conn.info.active_ms.set(clock::coarse_ms());
+        if consumed != 0 {
+            conn.info.request_ms.set(0);
+        }
 
         let replied = scratch.outgoing.len();
         if replied != 0 {
@@ -440,6 +466,32 @@ impl Serving {
             Progress::Close => self.is_closing = true,
         }
         Ok(consumed)
+    }
+
+    /// Notes when a request was begun that is not complete, and returns whether that is too long ago.
+    fn is_overdue(conn: &Conn) -> bool {
+        let now = clock::coarse_ms();
+        let begun = conn.info.request_ms.get();
+        if begun == 0 {
+            conn.info.request_ms.set(now);
+            return false;
+        }
+        let limit = conn.shared.params.request_timeout_ms.get();
+        limit != 0 && now.saturating_sub(begun) >= limit
+    }
+
+    /// Notes since when the peer acknowledges nothing, and returns whether that is for too long. Not all is acknowledged.
+    fn is_untaken(&mut self, locked: &Locked, conn: &Conn) -> bool {
+        let now = clock::coarse_ms();
+        let acknowledged = locked.acknowledged();
+        let since = conn.info.untaken_ms.get();
+        if since == 0 || acknowledged != self.acknowledged {
+            self.acknowledged = acknowledged;
+            conn.info.untaken_ms.set(now);
+            return false;
+        }
+        let limit = conn.shared.params.send_timeout_ms.get();
+        limit != 0 && now.saturating_sub(since) >= limit
     }
 
     /// The socket has no room for replies.

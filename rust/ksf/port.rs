@@ -132,7 +132,7 @@ impl Port {
         let scratch = &mut *cx.scratch;
         scratch.outgoing.clear();
         let mut datagram = Datagram {
-            received: Received::new(Cursor::of_packet(&skb), &mut scratch.view),
+            received: Received::new(Cursor::of_packet(&skb), &mut scratch.view, cx.slot),
             outgoing: &mut scratch.outgoing,
             reply: Reply::Nothing,
             may_sleep: cx.may_sleep,

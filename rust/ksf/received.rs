@@ -2,7 +2,10 @@
 
 //! What was received, where it lies.
 
-use crate::sys::cursor::Cursor;
+use crate::{
+    stats::Slot,
+    sys::cursor::Cursor, //
+};
 
 /// The longest view that [`Received::view()`] gives, in bytes.
 pub const VIEW_BYTES: usize = 4096;
@@ -15,15 +18,18 @@ pub struct Received<'a> {
     view: &'a mut [u8],
     /// How many bytes there were at first.
     bytes: usize,
+    /// The context of this call.
+    slot: Slot,
 }
 
 impl<'a> Received<'a> {
     /// What `cursor` goes over. `view` is where bytes are put that do not lie behind each other.
-    pub(crate) fn new(cursor: Cursor<'a>, view: &'a mut [u8]) -> Self {
+    pub(crate) fn new(cursor: Cursor<'a>, view: &'a mut [u8], slot: Slot) -> Self {
         Self {
             bytes: cursor.remaining(),
             cursor,
             view,
+            slot,
         }
     }
 
@@ -33,6 +39,7 @@ impl<'a> Received<'a> {
     }
 
     /// Returns how many bytes were received and not consumed.
+    #[inline]
     pub fn available(&self) -> usize {
         self.cursor.remaining()
     }
@@ -64,8 +71,54 @@ impl<'a> Received<'a> {
         (self.cursor.copy(view) == count).then_some(view)
     }
 
+    /// Returns what lies ahead, to look at it without consuming anything.
+    pub fn ahead(&self) -> Ahead<'_> {
+        Ahead {
+            cursor: self.cursor.fork(),
+        }
+    }
+
+    /// Returns the bytes that `gather` has put behind each other: of a buffer of [`VIEW_BYTES`], as many as it says.
+    pub fn gather(&mut self, gather: impl FnOnce(Ahead<'_>, &mut [u8]) -> usize) -> &[u8] {
+        let cursor = self.cursor.fork();
+        let len = gather(Ahead { cursor }, self.view);
+        self.view.get(..len).unwrap_or_default()
+    }
+
+    /// Returns the context of this call, which [`Counters`](crate::Counters) want to know.
+    #[inline]
+    pub fn slot(&self) -> Slot {
+        self.slot
+    }
+
     /// Consumes the next `count` bytes, or all if there are fewer.
     pub fn consume(&mut self, count: usize) {
         self.cursor.advance(count);
+    }
+}
+
+/// A way through what was received and is not consumed.
+pub struct Ahead<'a> {
+    cursor: Cursor<'a>,
+}
+
+impl Ahead<'_> {
+    /// Goes `count` bytes on, or to the end.
+    pub fn skip(&mut self, count: usize) {
+        self.cursor.advance(count);
+    }
+
+    /// Copies the next bytes into `buffer`, and goes on behind them. Returns how many: fewer than `buffer` has only at the
+    /// end.
+    pub fn read(&mut self, buffer: &mut [u8]) -> usize {
+        let count = self.cursor.copy(buffer);
+        self.cursor.advance(count);
+        count
+    }
+
+    /// Reads the next `N` bytes, or [`None`] if there are fewer.
+    pub fn read_array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        (self.read(&mut bytes) == N).then_some(bytes)
     }
 }

@@ -130,6 +130,10 @@ pub enum CloseReason {
     Idle,
     /// Nothing was received for `first_byte_timeout_ms`.
     FirstByte,
+    /// A request was not complete `request_timeout_ms` after it was begun.
+    Request,
+    /// The peer took nothing of its replies for `send_timeout_ms`.
+    Send,
     /// Memory was short.
     Memory,
     /// The service is stopped.
@@ -138,12 +142,14 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All reasons, in the order of their numbers.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Peer,
         Self::Error,
         Self::Service,
         Self::Idle,
         Self::FirstByte,
+        Self::Request,
+        Self::Send,
         Self::Memory,
         Self::Stop,
     ];

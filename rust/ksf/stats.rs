@@ -64,6 +64,10 @@ counters! {
     ClosedIdle = c"closed_idle",
     /// Connections that sent no first byte in time.
     ClosedFirstByte = c"closed_first_byte",
+    /// Connections whose request was not complete in time.
+    ClosedRequest = c"closed_request",
+    /// Connections whose peer took nothing of its replies for too long.
+    ClosedSend = c"closed_send",
     /// Connections that were closed for want of memory.
     ClosedMemory = c"closed_memory",
     /// Connections that were closed because the service stopped.
@@ -115,6 +119,8 @@ impl From<CloseReason> for Counter {
             CloseReason::Service => Self::ClosedService,
             CloseReason::Idle => Self::ClosedIdle,
             CloseReason::FirstByte => Self::ClosedFirstByte,
+            CloseReason::Request => Self::ClosedRequest,
+            CloseReason::Send => Self::ClosedSend,
             CloseReason::Memory => Self::ClosedMemory,
             CloseReason::Stop => Self::ClosedStop,
         }
@@ -207,7 +213,7 @@ impl Core {
 
 /// A context that counts: the worker, or the softirqs, of a core.
 #[derive(Clone, Copy)]
-pub(crate) struct Slot(usize);
+pub struct Slot(usize);
 
 impl Slot {
     /// That of the worker of `cpu`.
@@ -218,6 +224,17 @@ impl Slot {
     /// That of the softirqs of `cpu`.
     pub(crate) fn softirq(cpu: CpuId) -> Self {
         Self(cpu.as_u32() as usize * 2 + 1)
+    }
+
+    /// How many there are.
+    pub(crate) fn count() -> usize {
+        kernel::cpu::nr_cpu_ids() as usize * 2
+    }
+
+    /// Its number.
+    #[inline]
+    pub(crate) fn index(self) -> usize {
+        self.0
     }
 }
 
@@ -231,7 +248,7 @@ impl Stats {
     ///
     /// Process context.
     pub(crate) fn new() -> Result<Self> {
-        let count = kernel::cpu::nr_cpu_ids() as usize * 2;
+        let count = Slot::count();
         let mut cores = KVVec::with_capacity(count, GFP_KERNEL)?;
         for _ in 0..count {
             cores.push(Core::new(), GFP_KERNEL)?;

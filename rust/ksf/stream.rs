@@ -27,40 +27,36 @@ const REFER_BYTES: usize = 4096;
 /// [`send_back()`](Self::send_back()).
 pub struct Stream<'a> {
     pub(crate) received: Received<'a>,
-    pub(crate) outgoing: &'a mut Outgoing,
-    pub(crate) requests: u64,
-    /// How many requests may be served until others have their turn.
-    pub(crate) budget: u64,
-    /// How many bytes of replies the socket takes.
-    pub(crate) room: usize,
+    pub(crate) replies: Replies<'a>,
     pub(crate) may_sleep: bool,
     pub(crate) peer: &'a SocketAddr,
 }
 
-impl Stream<'_> {
-    /// Returns how many bytes of replies the socket has room for. A reply may be longer, for it has to be appended whole,
-    /// but no request should be served when there is none.
+impl<'a> Stream<'a> {
+    /// See [`Replies::room()`].
     pub fn room(&self) -> usize {
-        self.room.saturating_sub(self.outgoing.len())
+        self.replies.room()
     }
 
-    /// Returns whether another request should be served: there is room for replies, and others do not wait for their turn
-    /// yet. When it is `false`, return [`Progress::Need(1)`](crate::Progress::Need).
+    /// See [`Replies::may_go_on()`].
+    #[inline]
     pub fn may_go_on(&self) -> bool {
-        self.requests < self.budget && self.room() != 0
+        self.replies.may_go_on()
     }
 
-    /// Appends `bytes` to the replies.
+    /// See [`Replies::append()`].
     ///
     /// # Errors
     ///
     /// `ENOSPC` when there would be more than [`REPLY_BYTES`]; nothing is appended then.
     pub fn reply(&mut self, bytes: &[u8]) -> Result {
-        if bytes.len() > self.outgoing.room() {
-            return Err(ENOSPC);
-        }
-        self.outgoing.append(bytes);
-        Ok(())
+        self.replies.append(bytes)
+    }
+
+    /// Returns what was received and the replies by themselves, to write a reply while the request is looked at where it lies.
+    #[inline]
+    pub fn split(&mut self) -> (&mut Received<'a>, &mut Replies<'a>) {
+        (&mut self.received, &mut self.replies)
     }
 
     /// Consumes the next `count` bytes, or as many as there are and as there is [`room()`](Self::room()) for, and appends
@@ -73,7 +69,10 @@ impl Stream<'_> {
         // Nearly always it lies behind each other, and is short.
         if wanted <= self.received.cursor.run_len() && wanted < REFER_BYTES {
             let cursor = &self.received.cursor;
-            let sent = self.outgoing.copy(wanted, |buffer| cursor.copy(buffer));
+            let sent = self
+                .replies
+                .outgoing
+                .copy(wanted, |buffer| cursor.copy(buffer));
             self.consume(sent);
             left -= sent;
         }
@@ -84,7 +83,9 @@ impl Stream<'_> {
                 // Up to the next page that is worth to be referred to.
                 let here = self.received.cursor.run_len().min(left);
                 let cursor = &self.received.cursor;
-                self.outgoing.copy(here, |buffer| cursor.copy(buffer))
+                self.replies
+                    .outgoing
+                    .copy(here, |buffer| cursor.copy(buffer))
             };
             if sent == 0 {
                 break;
@@ -101,7 +102,7 @@ impl Stream<'_> {
             return 0;
         };
         let len = run.len();
-        if self.outgoing.refer(run) {
+        if self.replies.outgoing.refer(run) {
             len
         } else {
             0
@@ -109,8 +110,9 @@ impl Stream<'_> {
     }
 
     /// Counts a request that was served. What a request is, only the service knows.
+    #[inline]
     pub fn count_request(&mut self) {
-        self.requests += 1;
+        self.replies.count_requests(1);
     }
 
     /// Returns whether this call may sleep, for memory or a disk but not for a peer. If not, [`Progress::Defer`](crate::Progress::Defer)
@@ -136,5 +138,91 @@ impl<'a> Deref for Stream<'a> {
 impl<'a> DerefMut for Stream<'a> {
     fn deref_mut(&mut self) -> &mut Received<'a> {
         &mut self.received
+    }
+}
+
+/// The replies of one call of [`Service::stream()`](crate::Service::stream()).
+pub struct Replies<'a> {
+    outgoing: &'a mut Outgoing,
+    /// How many bytes of replies the socket takes.
+    room: usize,
+    requests: u64,
+    /// How many requests may be served until others have their turn.
+    budget: u64,
+}
+
+impl<'a> Replies<'a> {
+    /// None yet, for a socket that takes `room` bytes, to as many requests as `budget` says.
+    pub(crate) fn new(outgoing: &'a mut Outgoing, room: usize, budget: u64) -> Self {
+        Self {
+            outgoing,
+            room,
+            requests: 0,
+            budget,
+        }
+    }
+
+    /// How many requests were counted.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Returns how many bytes of replies the socket has room for. A reply may be longer, for it has to be appended whole,
+    /// but no request should be served when there is none.
+    #[inline]
+    pub fn room(&self) -> usize {
+        self.room.saturating_sub(self.outgoing.len())
+    }
+
+    /// Returns whether another request should be served: there is room for replies, and others do not wait for their turn
+    /// yet. When it is `false`, return [`Progress::Need(1)`](crate::Progress::Need).
+    #[inline]
+    pub fn may_go_on(&self) -> bool {
+        self.budget() != 0 && self.room() != 0
+    }
+
+    /// Returns how many more requests should be served until others have their turn.
+    #[inline]
+    pub fn budget(&self) -> u64 {
+        self.budget.saturating_sub(self.requests)
+    }
+
+    /// Counts requests that were served. What a request is, only the service knows.
+    #[inline]
+    pub fn count_requests(&mut self, count: u64) {
+        self.requests += count;
+    }
+
+    /// Returns how many bytes can be appended, of the [`REPLY_BYTES`] of a call.
+    #[inline]
+    pub fn capacity(&self) -> usize {
+        self.outgoing.room()
+    }
+
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` when there is not enough [`capacity()`](Self::capacity()); nothing is appended then.
+    pub fn append(&mut self, bytes: &[u8]) -> Result {
+        if bytes.len() > self.capacity() {
+            return Err(ENOSPC);
+        }
+        self.outgoing.append(bytes);
+        Ok(())
+    }
+
+    /// Appends what `write` writes: of a buffer of `max` bytes, as many as it says.
+    ///
+    /// # Errors
+    ///
+    /// `ENOSPC` when there is not enough [`capacity()`](Self::capacity()); `write` is not called then.
+    #[inline]
+    pub fn append_with(&mut self, max: usize, write: impl FnOnce(&mut [u8]) -> usize) -> Result {
+        if max > self.capacity() {
+            return Err(ENOSPC);
+        }
+        self.outgoing.copy(max, write);
+        Ok(())
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     steer::Order,
     stream::Stream,
     sys::{
+        client::Namespace,
         global,
         list::Linked,
         netns::{
@@ -92,6 +93,9 @@ pub struct Svc {
 trait Running: Send + Sync {
     /// See [`Svc::address()`].
     fn address(&self) -> SocketAddr;
+
+    /// See [`Svc::in_namespace()`].
+    fn in_namespace(&self, with: &mut dyn FnMut(&Namespace));
 }
 
 impl Svc {
@@ -117,6 +121,13 @@ impl Svc {
     /// Returns the address that is served.
     pub fn address(&self) -> SocketAddr {
         self.running.address()
+    }
+
+    /// Calls `with` with the network namespace that is served, unless its end has begun. Until `with` returns, it does not end.
+    ///
+    /// Process context.
+    pub fn in_namespace(&self, mut with: impl FnMut(&Namespace)) {
+        self.running.in_namespace(&mut with);
     }
 }
 
@@ -200,6 +211,20 @@ impl Started {
 impl Running for Started {
     fn address(&self) -> SocketAddr {
         self.shared.address
+    }
+
+    fn in_namespace(&self, with: &mut dyn FnMut(&Namespace)) {
+        let is_stopped = self.shared.is_stopped.lock();
+        // A namespace stops its services before it is freed, and waits for the lock for that.
+        let namespace = if *is_stopped {
+            None
+        } else {
+            Namespace::get(self.shared.net)
+        };
+        drop(is_stopped);
+        if let Some(namespace) = namespace {
+            with(&namespace);
+        }
     }
 }
 

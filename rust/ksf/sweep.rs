@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Looking for connections that were idle for too long.
+//! Looking for connections that were idle, or whose peers were slow, for too long.
 //!
-//! A thread of its own does it, so that a worker sleeps without a timer. It only asks for connections to be closed.
+//! A thread of its own does it, so that a worker sleeps without a timer. It only asks for connections to be closed or looked at.
 
 use crate::sys::{
     global,

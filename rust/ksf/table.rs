@@ -154,13 +154,17 @@ impl Table {
         Ok(())
     }
 
-    /// Closes connections that were idle for too long. Returns after how many ms to do it again, or [`None`] when there is no
-    /// connection.
+    /// Closes connections that were idle for too long, and has a turn look at those whose peers may be too slow. Returns after
+    /// how many ms to do it again, or [`None`] when there is no connection.
     ///
     /// Process context.
     pub(crate) fn sweep(&self, shared: &Shared) -> Option<u64> {
         let first_byte = shared.params.first_byte_timeout_ms.get();
         let idle = shared.params.idle_timeout_ms.get();
+        let request = shared.params.request_timeout_ms.get();
+        let send = shared.params.send_timeout_ms.get();
+        let limits = [first_byte, idle, request, send].into_iter();
+        let interval = sweep::interval_ms(limits.filter(|ms| *ms != 0).min());
         let memory = &shared.pool.memory;
         let mut excess = memory.excess();
         let now = clock::coarse_ms();
@@ -172,8 +176,15 @@ impl Table {
                 let quiet = now.saturating_sub(info.active_ms.get());
                 let is_over = |limit: u64| limit != 0 && quiet >= limit;
                 let has_sent = info.bytes_in.get() != 0 || info.has_received.get() != 0;
-                if info.phase.get() == Info::OPEN && quiet >= QUIET_MS && info.memory.get() != 0 {
-                    // What it was charged for may have been acknowledged since.
+                let begun = info.request_ms.get();
+                let is_overdue = request != 0 && begun != 0 && now.saturating_sub(begun) >= request;
+                let is_open = info.phase.get() == Info::OPEN;
+                // What it was charged for may have been acknowledged since.
+                let may_have_less = is_open && quiet >= QUIET_MS && info.memory.get() != 0;
+                let is_waiting = info.untaken_ms.get() != 0 || info.phase.get() == Info::BLOCKED;
+                let may_be_untaken = send != 0 && is_waiting && quiet >= interval;
+                if is_overdue || may_have_less || may_be_untaken {
+                    // The turn knows.
                     Linked::wake(conn.as_arc_borrow());
                 }
                 let closing = match info.phase.get() {
@@ -204,7 +215,6 @@ impl Table {
                 Linked::close(conn.as_arc_borrow(), closing);
             }
         }
-        let limits = [first_byte, idle].into_iter();
-        (!is_empty).then(|| sweep::interval_ms(limits.filter(|ms| *ms != 0).min()))
+        (!is_empty).then_some(interval)
     }
 }

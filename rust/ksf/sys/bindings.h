@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What bindgen reads: the C interface that ksf uses beyond the kernel crate's own bindings. */
 #include <linux/hrtimer_types.h>	/* first: bindgen loses an enum of it otherwise */
+#include <linux/debugfs.h>
 #include <linux/filter.h>
 #include <linux/in.h>
 #include <linux/in6.h>
@@ -8,6 +9,7 @@
 #include <linux/kthread.h>
 #include <linux/moduleparam.h>
 #include <linux/net.h>
+#include <linux/random.h>
 #include <linux/sched.h>
 #include <linux/skbuff.h>
 #include <linux/socket.h>

@@ -68,7 +68,7 @@ pub(crate) fn ticks_to_ns(ticks: u64) -> u64 {
 /// Returns the jiffies since the kernel was started, in ms, as coarse as they are.
 ///
 /// Any context.
-pub(crate) fn coarse_ms() -> u64 {
+pub fn coarse_ms() -> u64 {
     // SAFETY: It is a number that is always there; it is read while others may change it, which on a 64-bit machine is
     // whole.
     let jiffies = unsafe { core::ptr::read_volatile(&raw const bindings::jiffies) };

@@ -4,6 +4,7 @@
 
 use super::{
     bindings,
+    held::Held,
     page::PageRun,
     skb::Skb,
     tcp::{
@@ -40,41 +41,12 @@ pub(crate) struct Cursor<'a> {
 /// Where the skbs of a [`Cursor`] come from.
 #[derive(Clone, Copy)]
 enum Source<'a> {
-    /// These packets that were taken out of a socket's receive queue, then the queue.
+    /// What was taken out of a socket's receive queue, then the queue.
     Held(&'a [Held], &'a Locked),
     /// A socket's receive queue.
     Queue(&'a Locked),
     /// One packet.
     Packet,
-}
-
-/// A packet that was taken out of a socket's receive queue, for the rest of a large request would not fit into the queue.
-pub(crate) struct Held {
-    skb: Skb,
-    offset: u32,
-}
-
-impl Held {
-    /// `skb`, whose bytes from `offset` on were not read yet.
-    pub(super) fn new(skb: Skb, offset: u32) -> Self {
-        Self { skb, offset }
-    }
-
-    /// How many bytes were not read yet.
-    pub(crate) fn len(&self) -> usize {
-        self.skb.len().saturating_sub(self.offset as usize)
-    }
-
-    /// How much memory it takes.
-    pub(crate) fn truesize(&self) -> usize {
-        self.skb.truesize()
-    }
-
-    /// Gives up the first `count` bytes, which are not all.
-    pub(crate) fn advance(&mut self, count: usize) {
-        // CAST: Less than the length of an skb, which is an `u32`.
-        self.offset += count.min(self.len()) as u32;
-    }
 }
 
 impl<'a> Cursor<'a> {
@@ -117,6 +89,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// How many bytes there are from here on.
+    #[inline]
     pub(crate) fn remaining(&self) -> usize {
         self.remaining
     }
@@ -176,7 +149,7 @@ impl<'a> Cursor<'a> {
             return Some(&[]);
         }
         // SAFETY: The run has as many bytes. They are in the skb's own memory, which nobody writes to once it is
-        // received, and which is kept while the cursor's source is borrowed.
+        // received (what is appended to what is held lies behind), and which is kept while the cursor's source is borrowed.
         Some(unsafe { slice::from_raw_parts(self.run.data, count) })
     }
 
@@ -204,7 +177,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Another cursor at the same position.
-    fn fork(&self) -> Cursor<'a> {
+    pub(crate) fn fork(&self) -> Cursor<'a> {
         // INVARIANT: It is the same position in the same source.
         Cursor { ..*self }
     }
@@ -223,7 +196,7 @@ impl<'a> Cursor<'a> {
         match self.source {
             Source::Held([first, rest @ ..], locked) => {
                 self.source = Source::Held(rest, locked);
-                self.enter(first.skb.as_ptr(), first.offset);
+                self.enter(first.as_ptr(), first.offset());
             }
             Source::Held([], locked) => {
                 let mut offset = 0;

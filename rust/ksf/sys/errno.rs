@@ -23,6 +23,11 @@ pub(crate) fn at_limit() -> Error {
     of(bindings::EUSERS)
 }
 
+/// `EADDRINUSE`: somebody has the address and port. The kernel crate of 7.2 does not name it.
+pub(crate) fn address_in_use() -> Error {
+    of(bindings::EADDRINUSE)
+}
+
 fn of(errno: u32) -> Error {
     // CAST: These numbers are small.
     Error::from_errno(-(errno as c_int))

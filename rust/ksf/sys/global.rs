@@ -2,6 +2,7 @@
 
 //! What exists once for all services.
 
+use super::debugfs::Dir;
 use crate::{
     pool::Pool,
     registry::Registry, //
@@ -27,6 +28,11 @@ kernel::sync::global_lock! {
     unsafe(uninit) static REGISTRY: Mutex<Registry> = Registry::new();
 }
 
+kernel::sync::global_lock! {
+    // SAFETY: As above.
+    unsafe(uninit) static DEBUGFS_DIR: Mutex<Option<Dir>> = None;
+}
+
 /// Makes the above usable. To be called first, and once.
 ///
 /// # Errors
@@ -42,6 +48,8 @@ pub(crate) fn init() -> Result {
     unsafe { POOL.init() };
     // SAFETY: As above.
     unsafe { REGISTRY.init() };
+    // SAFETY: As above.
+    unsafe { DEBUGFS_DIR.init() };
     Ok(())
 }
 
@@ -64,4 +72,19 @@ pub(crate) fn set_pool(pool: Option<Arc<Pool>>) -> Option<Arc<Pool>> {
 /// Process context.
 pub(crate) fn with_registry<R>(with: impl FnOnce(&mut Registry) -> R) -> R {
     with(&mut REGISTRY.lock())
+}
+
+/// Lets `with` use the directory in debugfs, if there is one.
+///
+/// Process context.
+pub(crate) fn with_debugfs_dir<R>(with: impl FnOnce(&Dir) -> R) -> Option<R> {
+    DEBUGFS_DIR.lock().as_ref().map(with)
+}
+
+/// Sets the directory in debugfs, or takes it away.
+///
+/// Process context.
+pub(crate) fn set_debugfs_dir(dir: Option<Dir>) {
+    let before = core::mem::replace(&mut *DEBUGFS_DIR.lock(), dir);
+    drop(before);
 }

@@ -4,11 +4,14 @@
 //!
 //! What is outside of this module uses only the safe types that it offers.
 
+pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod completion;
 pub(crate) mod cursor;
+pub(crate) mod debugfs;
 pub(crate) mod errno;
 pub(crate) mod global;
+pub(crate) mod held;
 pub(crate) mod hotplug;
 pub(crate) mod kthread;
 pub(crate) mod list;
@@ -16,6 +19,7 @@ pub(crate) mod netns;
 pub(crate) mod once;
 pub(crate) mod page;
 pub mod param;
+pub(crate) mod random;
 pub(crate) mod reuseport;
 pub(crate) mod skb;
 pub(crate) mod sockaddr;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
+#include <linux/debugfs.h>
 #include <linux/cpumask.h>
 #include <linux/kernel_stat.h>
 #include <linux/nsproxy.h>
@@ -71,6 +72,30 @@ void ksf_shim_release_sock(struct sock *sk)
 	release_sock(sk);
 }
 
+void ksf_shim_set_timeout(struct sock *sk, unsigned int ms)
+{
+	long jiffies = max(msecs_to_jiffies(ms), 1UL);
+
+	WRITE_ONCE(sk->sk_sndtimeo, jiffies);
+	WRITE_ONCE(sk->sk_rcvtimeo, jiffies);
+}
+
+int ksf_shim_send(struct socket *sock, const void *data, size_t len)
+{
+	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL };
+	struct kvec vec = { .iov_base = (void *)data, .iov_len = len };
+
+	return kernel_sendmsg(sock, &msg, &vec, 1, len);
+}
+
+int ksf_shim_receive(struct socket *sock, void *data, size_t len)
+{
+	struct msghdr msg = {};
+	struct kvec vec = { .iov_base = data, .iov_len = len };
+
+	return kernel_recvmsg(sock, &msg, &vec, 1, len, 0);
+}
+
 void ksf_shim_set_v6only(struct sock *sk, bool v6only)
 {
 	sk->sk_ipv6only = v6only;
@@ -129,6 +154,11 @@ void ksf_shim_tcp_status(struct sock *sk, u32 buffer_bytes, struct ksf_shim_tcp_
 		position->end = position->skb->len;
 		ksf_shim_skb_run(position->skb, position->offset, &position->run);
 	}
+}
+
+u32 ksf_shim_tcp_acknowledged(const struct sock *sk)
+{
+	return tcp_sk(sk)->snd_una;
 }
 
 struct sk_buff *ksf_shim_tcp_first(struct sock *sk, u32 *offset)
@@ -269,6 +299,20 @@ void ksf_shim_skb_run(const struct sk_buff *skb, u32 offset, struct ksf_shim_run
 		}
 		start += part->len;
 	}
+}
+
+struct sk_buff *ksf_shim_skb_alloc(u32 len, gfp_t gfp)
+{
+	return alloc_skb(len, gfp);
+}
+
+int ksf_shim_skb_append(struct sk_buff *skb, const struct sk_buff *from, u32 offset, u32 len)
+{
+	int err = skb_copy_bits(from, offset, skb_tail_pointer(skb), len);
+
+	if (!err)
+		skb_put(skb, len);
+	return err;
 }
 
 void ksf_shim_consume_skb(struct sk_buff *skb)
@@ -645,4 +689,32 @@ int ksf_shim_parse_cpus(const char *list, void (*each)(unsigned int cpu, void *d
 	}
 	free_cpumask_var(mask);
 	return err;
+}
+
+bool ksf_shim_is_init_net(const struct net *net)
+{
+	return net_eq(net, &init_net);
+}
+
+bool ksf_shim_get_net(struct net *net)
+{
+	return maybe_get_net(net);
+}
+
+void ksf_shim_put_net(struct net *net)
+{
+	put_net(net);
+}
+
+static int ksf_shim_debugfs_show(struct seq_file *seq, void *unused)
+{
+	struct ksf_shim_debugfs_entry *entry = seq->private;
+
+	return entry->show(seq, entry);
+}
+DEFINE_SHOW_ATTRIBUTE(ksf_shim_debugfs);
+
+struct dentry *ksf_shim_debugfs_create(const char *name, struct dentry *parent, struct ksf_shim_debugfs_entry *entry)
+{
+	return debugfs_create_file(name, 0400, parent, entry, &ksf_shim_debugfs_fops);
 }

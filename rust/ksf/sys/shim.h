@@ -7,6 +7,7 @@
 #define _KSF_SHIM_H
 
 #include <linux/mm_types.h>
+#include <linux/seq_file.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
 
@@ -34,6 +35,13 @@ void ksf_shim_unlock_user_data(struct sock *sk);
 /* lock_sock() and release_sock(). Process context. */
 void ksf_shim_lock_sock(struct sock *sk);
 void ksf_shim_release_sock(struct sock *sk);
+
+/* SO_SNDTIMEO and SO_RCVTIMEO, of a socket that nobody else uses. */
+void ksf_shim_set_timeout(struct sock *sk, unsigned int ms);
+
+/* kernel_sendmsg() and kernel_recvmsg() of one buffer, without a signal. Process context. */
+int ksf_shim_send(struct socket *sock, const void *data, size_t len);
+int ksf_shim_receive(struct socket *sock, void *data, size_t len);
 
 /* Makes an IPv6 socket that is not bound yet accept IPv4 as well, or not. */
 void ksf_shim_set_v6only(struct sock *sk, bool v6only);
@@ -80,6 +88,9 @@ struct ksf_shim_tcp_status {
 void ksf_shim_tcp_status(struct sock *sk, u32 buffer_bytes, struct ksf_shim_tcp_status *status,
 			 struct ksf_shim_position *position);
 
+/* The sequence number up to which the peer has acknowledged what was sent. */
+u32 ksf_shim_tcp_acknowledged(const struct sock *sk);
+
 /* The first skb with something unread and where that starts, or NULL. Frees what is read already. */
 struct sk_buff *ksf_shim_tcp_first(struct sock *sk, u32 *offset);
 
@@ -121,6 +132,12 @@ void ksf_shim_page_frag_free(struct page_frag *frag);
 
 /* The run at "offset" of an skb's data. "len" is 0 at its end, and when the CPU cannot read it. */
 void ksf_shim_skb_run(const struct sk_buff *skb, u32 offset, struct ksf_shim_run *run);
+
+/* A new skb without data and with room for "len" bytes, or NULL. */
+struct sk_buff *ksf_shim_skb_alloc(u32 len, gfp_t gfp);
+
+/* Copies data of "from" behind the data of such an skb, which has room for it and no clone. */
+int ksf_shim_skb_append(struct sk_buff *skb, const struct sk_buff *from, u32 offset, u32 len);
 
 /* Gives up an skb that was served, or was not. */
 void ksf_shim_consume_skb(struct sk_buff *skb);
@@ -188,6 +205,23 @@ bool ksf_shim_udp_reusable(struct sk_buff *skb);
 /* The network namespace of the current process, and the number of one. */
 struct net *ksf_shim_current_net(void);
 u32 ksf_shim_net_inum(const struct net *net);
+bool ksf_shim_is_init_net(const struct net *net);
+
+/* Takes a reference, unless there is none any more: maybe_get_net(). */
+bool ksf_shim_get_net(struct net *net);
+void ksf_shim_put_net(struct net *net);
+
+/*
+ * debugfs
+ */
+
+/* What a file leads to: who shows it is called with this as "entry". */
+struct ksf_shim_debugfs_entry {
+	int (*show)(struct seq_file *seq, void *entry);
+};
+
+/* Creates a file that keeps ksf.ko while it is open. */
+struct dentry *ksf_shim_debugfs_create(const char *name, struct dentry *parent, struct ksf_shim_debugfs_entry *entry);
 
 /* Announces that the current task is about to sleep, without counting as load. */
 void ksf_shim_prepare_to_sleep(void);

@@ -77,6 +77,44 @@ impl Skb {
         })
     }
 
+    /// Makes an skb without data, with room for `len` bytes in its own memory: see [`append()`](Self::append()).
+    ///
+    /// Process context.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(super) fn with_room(len: u32) -> Result<Self> {
+        // SAFETY: Any length will do, and this is process context.
+        let skb = unsafe { bindings::ksf_shim_skb_alloc(len, gfp(true)) };
+        // INVARIANT: It was made just now.
+        Ok(Self {
+            skb: NonNull::new(skb).ok_or(ENOMEM)?,
+        })
+    }
+
+    /// Copies `len` bytes of `from`, from `offset` on, behind the data.
+    ///
+    /// # Safety
+    ///
+    /// `self` is one of [`with_room()`](Self::with_room()) that was never cloned, and what was appended before has left room
+    /// for `len` bytes. `from` is valid, and another skb.
+    ///
+    /// # Errors
+    ///
+    /// `EFAULT` when `from` does not have these bytes, or the CPU cannot read them. Nothing is appended then.
+    pub(super) unsafe fn append(
+        &mut self,
+        from: NonNull<bindings::sk_buff>,
+        offset: u32,
+        len: u32,
+    ) -> Result {
+        // SAFETY: By the requirements of this function: there is room, and no other skb has it. C checks what `from` has.
+        to_result(unsafe {
+            bindings::ksf_shim_skb_append(self.as_ptr(), from.as_ptr(), offset, len)
+        })
+    }
+
     /// Writes `bytes` at `offset` of the payload.
     ///
     /// # Errors

@@ -6,16 +6,13 @@
 
 use super::{
     bindings,
-    cursor::{
-        Cursor,
-        Held, //
-    },
+    cursor::Cursor,
+    held::Held,
     netns::Net,
     page::{
         PageFrag,
         PageRun, //
     },
-    skb::Skb,
     socket::{
         Sharing,
         Socket,
@@ -301,6 +298,12 @@ impl Locked {
         status
     }
 
+    /// Returns the sequence number up to which the peer has acknowledged what was sent.
+    pub(crate) fn acknowledged(&self) -> u32 {
+        // SAFETY: The lock is held.
+        unsafe { bindings::ksf_shim_tcp_acknowledged(self.sk) }
+    }
+
     /// Returns where the unread bytes start, if that is known.
     pub(super) fn first(&self) -> Option<&Position> {
         self.first.as_ref()
@@ -319,13 +322,13 @@ impl Locked {
         unsafe { bindings::tcp_read_done(self.sk, count) };
     }
 
-    /// Takes all packets out of the queue, so that the peer may send more.
+    /// Takes all bytes out of the queue, so that the peer may send more, and puts them behind `held`.
     ///
     /// Process context.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`. What was taken out before is in `held`.
+    /// As [`Held::take()`]. What was taken out before is in `held`.
     pub(crate) fn hold(&mut self, held: &mut KVVec<Held>) -> Result {
         self.first = None;
         loop {
@@ -335,16 +338,13 @@ impl Locked {
             let Some(skb) = NonNull::new(skb) else {
                 return Ok(());
             };
-            // The queue's own skb is freed by TCP whoever else refers to it, so it cannot be shared.
             // SAFETY: The skb is valid while it is in the queue, whose lock a process holds.
-            let clone = Held::new(unsafe { Skb::clone_of(skb, true) }?, offset);
-            let len = clone.len();
-            if len == 0 {
+            let taken = unsafe { Held::take(held, skb, offset) }?;
+            if taken == 0 {
                 // The end of the stream.
                 return Ok(());
             }
-            held.push(clone, GFP_KERNEL)?;
-            self.read_done(len);
+            self.read_done(taken);
         }
     }
 
