@@ -61,7 +61,7 @@ lint-modules:
 
 endif
 
-.PHONY: help run test bench-echo bench-client userspace man fmt lint kernel-update clean distclean
+.PHONY: help run test bench-echo bench-rpc bench-client userspace man fmt lint kernel-update clean distclean
 
 help:
 	@echo 'First steps'
@@ -70,7 +70,7 @@ help:
 	@echo ''
 	@echo 'Building'
 	@echo '  make modules         the kernel modules (the default), into build/RELEASE/'
-	@echo '  make userspace       echotest, rpctest, ksfstat, echod and peers, into build/cargo/release/'
+	@echo '  make userspace       echotest, rpctest, ksfstat, echod, rpcd and peers, into build/cargo/release/'
 	@echo '  make man             the manual pages of the load generators, into docs/man/, after their options changed'
 	@echo '  make modules_install install the modules for depmod (INSTALL_MOD_PATH=DIR, or NATIVE=1)'
 	@echo '  make modules_sign    sign the modules (KEY=FILE CERT=FILE), for Secure Boot'
@@ -83,6 +83,7 @@ help:
 	@echo '  make fmt             format the Rust code'
 	@echo '  make lint            rustfmt, clippy, shellcheck, and the rules about unsafe'
 	@echo '  make bench-echo      count the instructions of an echo, against user space and a bare loop'
+	@echo '  make bench-rpc       count the instructions of an RPC call, against knfsd and user space'
 	@echo '  make bench-client    count the instructions of the load generators, against a minimal client in C'
 	@echo ''
 	@echo 'Variables'
@@ -100,6 +101,9 @@ test:
 
 bench-echo:
 	@scripts/bench echo
+
+bench-rpc:
+	@scripts/bench rpc
 
 bench-client:
 	@scripts/bench client

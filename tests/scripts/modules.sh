@@ -73,7 +73,7 @@ import os
 with open("rust-project.json", encoding="utf-8") as file:
     crates = json.load(file)["crates"]
 ours = {crate["display_name"]: crate for crate in crates if crate["is_workspace_member"]}
-assert set(ours) == {"ksf", "kecho", "kupper", "krecord"}, ours.keys()
+assert set(ours) == {"ksf", "wire", "kecho", "krpc", "kupper", "krecord"}, ours.keys()
 for crate in crates:
     assert os.path.exists(crate["root_module"]), crate["root_module"]
 assert "ksf" in [dependency["name"] for dependency in ours["kecho"]["deps"]]

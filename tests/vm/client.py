@@ -2,10 +2,12 @@
 """Clients of kupper and krecord: client.py WHAT HOST PORT. Ends with status 0 if all was as it should be."""
 
 import random
+import select
 import socket
 import struct
 import sys
 import threading
+import time
 
 
 def connect(address):
@@ -95,6 +97,21 @@ def records(address):
         check_answer(connection, b"fast")
 
 
+def tiny_segments(address):
+    """Records of 64 KiB whose segments have one byte, or one and many by turns."""
+    rng = random.Random(2)
+    for sizes in [1], [1, 1500], [1, 5000]:
+        payload = rng.randbytes(65536)
+        connection = connect(address)
+        stream = record(payload)
+        at, turn = 0, 0
+        while at < len(stream):
+            count = sizes[turn % len(sizes)]
+            connection.sendall(stream[at:at + count])
+            at, turn = at + count, turn + 1
+        check_answer(connection, payload)
+
+
 def large_record(address):
     good = connect(address)
     bad = connect(address)
@@ -124,14 +141,91 @@ def half_record(address):
     assert connection.recv(1) == b"", "more than the end"
 
 
+def drip(seconds, bad, address):
+    """Sends a byte of a record now and then on `bad`, until it ends or for so long, and whole records on others.
+
+    Returns after how long it ended, or None."""
+    good, steady = connect(address), connect(address)
+    bad.sendall(record(b"whole") + record(b"slow" * 1000)[:1])
+    check_answer(bad, b"whole")
+    begun = time.monotonic()
+    sent = 1
+    part = record(b"in four parts")
+    while time.monotonic() - begun < seconds:
+        # What is complete in time, again and again, and what is complete at once.
+        for at in range(0, len(part), 5):
+            bad.sendall(record(b"slow" * 1000)[sent:sent + 1])
+            sent += 1
+            steady.sendall(part[at:at + 5])
+            good.sendall(record(b"good"))
+            check_answer(good, b"good")
+            if select.select([bad], [], [], 0.1)[0]:
+                assert is_reset(bad), "an answer to what is not complete"
+                return time.monotonic() - begun
+        check_answer(steady, b"in four parts")
+    bad.sendall(record(b"slow" * 1000)[sent:])
+    check_answer(bad, b"slow" * 1000)
+    return None
+
+
+def dripped_record(address):
+    ended = drip(20, connect(address), address)
+    assert ended is not None and ended >= 1.4, f"ended after {ended}"
+
+
+def endless_record(address):
+    ended = drip(4, connect(address), address)
+    assert ended is None, f"ended after {ended}"
+
+
+def leave_answers(address):
+    """Takes no answers but what its small buffer takes."""
+    connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    connection.settimeout(20)
+    connection.connect(address)
+    connection.sendall(record(b"") * 2000)
+    return connection
+
+
+def sends_on(address):
+    """Sends bits of a record, of different sizes, also when the other end has closed, and takes no answers."""
+    connection = leave_answers(address)
+    begun = time.monotonic()
+    try:
+        connection.sendall(struct.pack(">I", 1000000))
+        while time.monotonic() - begun < 25:
+            for size in 1, 3000:
+                connection.sendall(b"x" * size)
+                time.sleep(0.2)
+    except (ConnectionResetError, BrokenPipeError):
+        return
+    raise AssertionError("it was not closed")
+
+
+def unread_answers(address):
+    connection = leave_answers(address)
+    begun = time.monotonic()
+    poll = select.poll()
+    poll.register(connection, 0)
+    assert poll.poll(20000), "it was not closed"
+    ended = time.monotonic() - begun
+    assert ended >= 1.4, f"ended after {ended}"
+
+
 CLIENTS = {
     "lines": lines,
     "long-line": long_line,
     "long-datagram": long_datagram,
     "records": records,
+    "tiny-segments": tiny_segments,
     "large-record": large_record,
     "closed-record": closed_record,
     "half-record": half_record,
+    "dripped-record": dripped_record,
+    "endless-record": endless_record,
+    "sends-on": sends_on,
+    "unread-answers": unread_answers,
 }
 
 what, host, port = sys.argv[1:]

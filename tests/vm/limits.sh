@@ -46,6 +46,23 @@ closes() {
 	peers idle --connections 5 "$@" 127.0.0.1 && grows_to "$key" $((before + 5))
 }
 
+# of_record NUMBER KEY CLIENT: so many connections of a client of krecord are closed, and counted.
+of_record() {
+	local number=$1 key=$2 before
+	before=$(sum services "$key" service=krecord) || return
+	timeout 60 python3 "$(dirname "$0")/client.py" "$3" 127.0.0.1 60009 &&
+		until_true eval '[ "$(sum services conns service=krecord)" = 0 ]' &&
+		[ "$(sum services "$key" service=krecord)" = $((before + number)) ] || {
+		grep -o "^service=krecord\| closed_[^ ]*" "$debugfs/services" | xargs
+		return 1
+	}
+}
+
+# never_reads OPTION...: five connections whose replies nobody takes.
+never_reads() {
+	peers never-read --connections 5 --buffers 64k "$@" 127.0.0.1
+}
+
 stays_open() { # OPTION...
 	fails_with "5 of 5 connections failed; connection 1: not closed" peers idle --connections 5 --latest 1.5 "$@" 127.0.0.1
 }
@@ -106,6 +123,29 @@ ktap_check "it is, then" closes closed_first_byte --earliest 1.8 --latest 8
 ktap_check "both can be switched off" eval 'parameter first_byte_timeout_ms 0 && parameter idle_timeout_ms 0'
 ktap_check "who sends nothing stays, then" stays_open
 ktap_check "who falls silent stays, then" stays_open --length 10
+end
+
+begin "request_timeout_ms"
+ktap_check "krecord can be loaded with it" insmod "$KSF_MODULES/krecord.ko" request_timeout_ms=1500
+for serve in inline worker; do
+	ktap_check "serve=$serve" eval "echo $serve >/sys/module/krecord/parameters/serve"
+	ktap_check "who sends a byte of a request now and then is closed, and nobody whose requests are complete" \
+		of_record 1 closed_request dripped-record
+done
+ktap_check "who then takes no answers, and sends on, does not stay either" of_record 1 closed_request sends-on
+ktap_check "it can be switched off" eval 'echo 0 >/sys/module/krecord/parameters/request_timeout_ms'
+ktap_check "who sends a byte now and then stays, then" of_record 0 closed_request endless-record
+ktap_check "krecord can be unloaded" rmmod krecord
+end
+
+begin "send_timeout_ms" send_timeout_ms=1500
+ktap_check "who never reads is closed" eval 'never_reads --closed --seconds 20 && grows_to closed_send 5'
+ktap_check "who reads late, but in time, gets all it sent" peers late --quiet 0.3 --connections 5 --bytes 3m 127.0.0.1
+ktap_check "it can be switched off" parameter send_timeout_ms 0
+ktap_check "who never reads stays, then" eval 'never_reads --seconds 4 && grows_to closed_send 5'
+ktap_check "krecord can be loaded with it" insmod "$KSF_MODULES/krecord.ko" send_timeout_ms=1500
+ktap_check "who is silent, and leaves replies for which there is room, is closed" of_record 1 closed_send unread-answers
+ktap_check "krecord can be unloaded" rmmod krecord
 end
 
 begin "conn_bytes" conn_bytes=131072

@@ -5,25 +5,8 @@
 here=$(dirname "$0")
 . "$here/common"
 . "$here/loadgen"
-
-start_capture() {
-	rm -f "$loadgen_work/capture"
-	start_server capture dumpcap -q -F pcap -B 64 -i lo -w "$loadgen_work/capture"
-	await_server capture captures "the beginning"
-}
-
-# A capture that has the mark has all that passed before it; and it says so if it lost any.
-end_capture() {
-	await_server capture captures "the end" && signal_server capture INT &&
-		await_server capture server_said capture "Packets received" &&
-		server_said capture "/0 (pcap:0/dumpcap:0/flushed:0/ps_ifdrop:0)"
-}
-
-captures() { # MARK
-	echo "$1" >/dev/udp/127.0.0.1/9
-	pause 0.1
-	grep -qF "$1" "$loadgen_work/capture"
-}
+. "$here/capture"
+. "$here/knfsd"
 
 # agrees STATUS "OPTION..." TOOL [OPTION...]: the options are those of capture.py.
 agrees() {
@@ -67,11 +50,6 @@ check() {
 start_echo() { # NAME PORT [OPTION...]
 	start_server "$1" python3 "$here/echo-server.py" "${@:3}" "$2"
 	await_server "$1" is_bound tcp "$2" && await_server "$1" is_bound udp "$2"
-}
-
-start_rpcbind() {
-	start_server rpcbind rpcbind -f
-	await_server rpcbind is_bound tcp 111 && await_server rpcbind is_bound udp 111
 }
 
 ktap_begin

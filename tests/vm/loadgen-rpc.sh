@@ -5,28 +5,7 @@
 here=$(dirname "$0")
 . "$here/common"
 . "$here/loadgen"
-
-start_rpcbind() {
-	start_server rpcbind rpcbind -f
-	await_server rpcbind is_bound tcp 111 && await_server rpcbind is_bound udp 111
-}
-
-# Where mountd and the threads of knfsd meet.
-mount_nfsd() {
-	modprobe nfsd && { mountpoint -q /proc/fs/nfsd || mount -t nfsd nfsd /proc/fs/nfsd; }
-}
-
-# NFSv3 only: version 4 would wait for its clients of earlier to come back.
-start_knfsd() {
-	mount_nfsd && rpc.nfsd --no-nfs-version 4 --tcp --udp 4 && is_bound tcp 2049 && is_bound udp 2049 &&
-		exportfs -o ro,insecure,fsid=0,no_subtree_check '*:/dev/shm' && until_true rpcinfo -T tcp 127.0.0.1 nfs 3
-}
-
-start_mountd() {
-	mount_nfsd || return
-	start_server mountd rpc.mountd --foreground --no-nfs-version 4
-	await_server mountd rpcinfo -T tcp 127.0.0.1 mountd 3 && await_server mountd rpcinfo -T udp 127.0.0.1 mountd 3
-}
+. "$here/knfsd"
 
 # Where rpcbind says that it is: with each transport and each version of IP, that is somewhere else.
 mountd_port() {
@@ -60,15 +39,6 @@ cat >"$loadgen_work/ganesha.conf" <<-'END'
 		}
 	}
 END
-
-# No process of knfsd can be killed: its threads are told to end, and close its connections.
-stop_server() {
-	if [ "$1" = knfsd ]; then
-		echo 0 >/proc/fs/nfsd/threads
-	else
-		kill_server "$1"
-	fi
-}
 
 # check_tcp NAME OPTION...: NULL in all ways that the server should take.
 check_tcp() {

@@ -123,7 +123,7 @@ done
 for value in x '' inline,worker; do
 	ktap_check "serve=$value is refused with EINVAL, and a line in the log" refused_by kecho serve "$value"
 done
-for name in max_conns max_conns_per_peer conn_bytes first_byte_timeout_ms idle_timeout_ms; do
+for name in max_conns max_conns_per_peer conn_bytes {first_byte,request,send,idle}_timeout_ms; do
 	for value in -1 99999999999999999999; do
 		ktap_check "$name=$value is refused with EINVAL, and a line in the log" refused_by kecho "$name" "$value"
 	done
@@ -143,7 +143,7 @@ ktap_check "proto=udp is UDP only" eval 'load proto=udp && udp_only && rmmod kec
 
 ktap_check "kecho can be loaded with what is default" load
 ktap_check "serve can be changed, and not to anything" takes_at_run_time serve inline x '' inline,
-for change in max_conns=5000 max_conns_per_peer=50 conn_bytes=262144 first_byte_timeout_ms=5000 idle_timeout_ms=50000; do
+for change in max_conns=5000 max_conns_per_peer=50 conn_bytes=262144 {first_byte,request,send}_timeout_ms=5000 idle_timeout_ms=50000; do
 	ktap_check "${change%=*} can be changed, and not to anything" takes_at_run_time "${change%=*}" "${change#*=}" \
 		-1 abc 99999999999999999999
 done
