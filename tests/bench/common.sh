@@ -21,6 +21,19 @@ until_true() {
 	done
 }
 
+# Sets $switches, and $softirqs of each CPU, since the start. Without a process, which would be counted.
+read_counters() {
+	local name value
+	while read -r name value _; do
+		# shellcheck disable=SC2034
+		[ "$name" != ctxt ] || switches=$value
+	done </proc/stat
+	while read -r name value; do
+		# shellcheck disable=SC2206,SC2034
+		[ "$name" != NET_RX: ] || softirqs=($value)
+	done </proc/softirqs
+}
+
 # Sets $busy and $total, ticks of all CPUs since the start.
 read_ticks() {
 	local user nice system idle iowait irq softirq

@@ -40,6 +40,24 @@ memory after_one_echo kecho_worker TCP 2432
 EOF
 }
 
+calls() {
+	tr ' ~' '\t ' <<'END'
+note a~note
+count TCP knfsd 1 1 1 50000 18000 2.0 2.0
+count TCP knfsd 1 1 1 51000 18000 2.0 2.0
+count TCP knfsd 1 1 1 49000 18000 2.0 2.0
+count TCP rpcd~epoll 1 1 1 40000 18000 2.0 2.0
+count TCP krpc~inline 1 1 1 25000 24900 0.01 1.0
+count TCP krpc~worker 1 1 1 37000 18000 2.0 2.0
+count TCP krpc~worker 1 1 1 37500 18500 2.1 2.0
+count TCP knfsd 64 1 1 30000 18000 0.5 1.0
+count TCP rpcd~io_uring 64 1 1 24000 18000 0.5 1.0
+count TCP knfsd 1 128 32 20000 800 0.5 0.5
+count TCP krpc~auto 1 128 32 5000 800 0.5 0.5
+count UDP rpcd~epoll 16 8 1 20000 9000 0.5 1.0
+END
+}
+
 # row WORD...: the tables have a row of these words.
 row() {
 	tr -s ' ' <"$work/tables" | grep -qxF "| $* |" || {
@@ -48,8 +66,8 @@ row() {
 	}
 }
 
-makes_tables() {
-	figures | awk -f tests/bench/table.awk -f tests/bench/echo.awk >"$work/tables"
+makes_tables() { # KIND FIGURES
+	"$2" | awk -f tests/bench/table.awk -f "tests/bench/$1.awk" >"$work/tables"
 }
 
 # bare, with clients that all get what they sent until it is unloaded under them.
@@ -73,7 +91,7 @@ bare='
 	! insmod "$bare" mode=1'
 
 ktap_begin
-ktap_check "figures become tables" makes_tables
+ktap_check "figures of echoes become tables" makes_tables echo figures
 ktap_check "the middle one of three is shown, and how far they spread" row 'TCP | epoll | 1000 | 30.0 % | 1.000 | 1.250 | 2.0 | 2.0'
 ktap_check "of two it is the one between" row 'TCP | kecho worker | 910 | 2.2 % | 0.910 | 1.137 | 2.1 | 2.2'
 ktap_check "what cannot be had is n/a" row 'UDP | kecho worker | n/a | | | | |'
@@ -85,6 +103,16 @@ ktap_check "a limit of bytes is one" row 'kecho worker: bytes of an idle connect
 ktap_check "a limit that is kept is named" row 'TCP, worker: of epoll | 0.92 | 0.910 | kept'
 ktap_check "auto is compared with the better one, and its spread" row 'TCP, 128 in flight, auto: of the better of the two | 1.020 | 1.022 | **exceeded**'
 ktap_check "a limit without a figure is neither" row 'UDP, inline: of epoll | 0.50 | n/a |'
+ktap_check "figures of calls become tables" makes_tables rpc calls
+ktap_check "all servers are compared with knfsd and rpcd" row '1 | krpc inline | 25000 | 0.0 % | 24900 | 0.500 | 0.625 | 0.01 | 1.00'
+ktap_check "the middle of knfsd's is what they are compared with" row '1 | knfsd | 50000 | 4.0 % | 18000 | 1.000 | 1.250 | 2.00 | 2.00'
+ktap_check "of two calls it is the one between" row '1 | krpc worker | 37250 | 1.3 % | 18250 | 0.745 | 0.931 | 2.05 | 2.00'
+ktap_check "what was not measured has no ratio" row '64 | rpcd io_uring | 24000 | 0.0 % | 18000 | 0.800 | | 0.50 | 1.00'
+ktap_check "of datagrams there are 128 on all sockets together" row '16 | rpcd epoll | 20000 | 0.0 % | 9000 | | 1.000 | 0.50 | 1.00'
+ktap_check "a limit of calls is exceeded" row '1 in flight, inline: of knfsd | 0.48 | 0.500 | **exceeded**'
+ktap_check "a limit of calls is kept" row '1 in flight, worker: of knfsd | 0.75 | 0.745 | kept'
+ktap_check "a limit of batches is one" row '128 in flight, 32 calls per send, auto: of knfsd | 0.20 | 0.250 | **exceeded**'
+ktap_check "a limit of calls without a figure is neither" row '128 in flight, one call per send, auto: of knfsd | 0.72 | n/a |'
 ktap_check "what it does not know is refused" says "say what to measure: echo" scripts/bench nosuch
 ktap_check "an option without its value is refused" says "needs a value" scripts/bench echo --repetitions
 ktap_check "it counts" scripts/bench --cpus 2 --repetitions 1 echo
