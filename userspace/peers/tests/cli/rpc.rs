@@ -136,10 +136,7 @@ fn ports_that_may_call_null_only_have_rows() {
 
 /// Runs the table against a server that is wrong, and returns how many rows are, and what it says.
 fn wrong_rows(fault: Fault) -> (u64, String) {
-    let run = peers(&format!(
-        "rpc table --timeout 2 {}",
-        faulty(fault).address
-    ));
+    let run = peers(&format!("rpc table --timeout 2 {}", faulty(fault).address));
     assert_eq!(run.status, Some(1), "{fault:?}: {}", run.err);
     (run.number("wrong"), run.err)
 }
