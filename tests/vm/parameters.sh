@@ -117,6 +117,10 @@ done
 for value in x 1,2 1.2.3 1.2.3.4.5 ::g localhost '[::1]' 1.2.3.4:5; do
 	ktap_check "bind=$value is refused with EINVAL, and a line in the log" refused_by kecho bind "$value"
 done
+for value in fe80::1 ::ffff:127.0.0.1 ::ffff:0.0.0.0 ff02::1 ff0e::1 224.0.0.1 255.255.255.255; do
+	ktap_check "bind=$value is refused with EINVAL, and the log says what it may be" refused_by kecho bind "$value" \
+		"parameter bind must be a unicast IPv4 or IPv6 address, not link-local IPv6 nor mapped IPv4, given once"
+done
 for value in x '' 'tcp,' tcp,x sctp; do
 	ktap_check "proto=$value is refused with EINVAL, and a line in the log" refused_by kecho proto "$value"
 done

@@ -145,7 +145,10 @@ impl Value for Choice {
     }
 }
 
-/// An IP address that is set once, when the module is loaded.
+/// An IP address to be served, that is set once, when the module is loaded.
+///
+/// A link-local address of IPv6 is that of any interface's link, and which one cannot be said. What is mapped from IPv4 is served
+/// by sockets of IPv4, under its own name. What is sent to many hosts at once is not served, so none of it may be all there is.
 pub struct Address {
     default: IpAddr,
     value: SetOnce<IpAddr>,
@@ -167,6 +170,16 @@ impl Address {
         self.value.copy().unwrap_or(self.default)
     }
 
+    /// Returns whether a service can have `address`.
+    fn may_be_served(address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(ip) => !ip.is_multicast() && !ip.is_broadcast(),
+            IpAddr::V6(ip) => {
+                !ip.is_multicast() && !ip.is_unicast_link_local() && ip.to_ipv4_mapped().is_none()
+            }
+        }
+    }
+
     /// Returns whether it was set.
     ///
     /// Any context.
@@ -178,7 +191,7 @@ impl Address {
 impl Value for Address {
     fn set(&self, text: &CStr) -> bool {
         let address = text.to_str().ok().and_then(|text| text.trim().parse().ok());
-        address.is_some_and(|address| self.value.populate(address))
+        address.is_some_and(|address| Self::may_be_served(address) && self.value.populate(address))
     }
 
     fn show(&self, f: &mut dyn Write) -> fmt::Result {
@@ -186,7 +199,9 @@ impl Value for Address {
     }
 
     fn expected(&self, f: &mut dyn Write) -> fmt::Result {
-        f.write_str("an IPv4 or IPv6 address, given once")
+        f.write_str(
+            "a unicast IPv4 or IPv6 address, not link-local IPv6 nor mapped IPv4, given once",
+        )
     }
 }
 
@@ -336,7 +351,7 @@ unsafe extern "C" fn set(text: *const c_char, kp: *const bindings::kernel_param)
     let name = unsafe { CStr::from_char_ptr((*kp).name) };
     // SAFETY: `KernelParam::new()` was given the module that the parameter is a part of, so it exists, with its name.
     let module = unsafe { CStr::from_char_ptr((*(*kp).mod_).name.as_ptr()) };
-    let mut buffer = [0; 96];
+    let mut buffer = [0; EXPECTED_BYTES];
     let mut expected = Text::new(&mut buffer);
     // What does not fit is cut off.
     let _ = value.expected(&mut expected);
@@ -361,6 +376,9 @@ unsafe extern "C" fn get(buffer: *mut c_char, kp: *const bindings::kernel_param)
     // CAST: Less than a page.
     text.len as c_int
 }
+
+/// How long the text of [`Value::expected()`] may be.
+const EXPECTED_BYTES: usize = 96;
 
 /// Text that is written into a buffer, as far as it has room.
 struct Text<'a> {
@@ -482,4 +500,61 @@ macro_rules! module_param {
             Err(_) => panic!("a parameter's name has a NUL"),
         }
     };
+}
+
+#[kunit_tests(ksf_param)]
+mod tests {
+    use super::*;
+    use core::net::Ipv6Addr;
+
+    /// The value after `text` was set, if it was allowed.
+    fn set(text: &CStr) -> Option<IpAddr> {
+        let address = Address::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        address.set(text).then(|| address.get())
+    }
+
+    #[test]
+    fn an_address_may_be_that_of_one_host_or_of_all() -> Result {
+        for text in [
+            c"::",
+            c"0.0.0.0",
+            c"::1",
+            c"127.0.0.1",
+            c"192.0.2.1",
+            c"169.254.0.1",
+            c"2001:db8::1",
+            c"fd00::1\n",
+        ] {
+            let expected = text.to_str()?.trim().parse().map_err(|_| EINVAL)?;
+            assert_eq!(set(text), Some(expected));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_served_is_refused() {
+        for text in [
+            c"fe80::1",
+            c"febf:ffff::1",
+            c"::ffff:127.0.0.1",
+            c"::ffff:0.0.0.0",
+            c"ff02::1",
+            c"ff0e::1",
+            c"224.0.0.1",
+            c"239.255.255.255",
+            c"255.255.255.255",
+        ] {
+            assert_eq!(set(text), None);
+        }
+    }
+
+    #[test]
+    fn what_an_address_must_be_fits_into_the_log() {
+        let mut buffer = [0; EXPECTED_BYTES];
+        let mut text = Text::new(&mut buffer);
+        assert!(Address::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+            .expected(&mut text)
+            .is_ok());
+        assert!(text.as_str().contains("link-local"));
+    }
 }
