@@ -4,7 +4,10 @@
 
 use core::net::IpAddr;
 use kernel::prelude::*;
-use ksf::random;
+use ksf::{
+    random,
+    Network, //
+};
 
 /// How many peers are told apart. Others share what one is told.
 const BUCKETS: usize = 256;
@@ -67,13 +70,11 @@ impl Throttle {
         Ok(())
     }
 
-    /// The number of the bucket of a peer. Of IPv6, whoever has one address of a network of 64 bits has all of them.
+    /// The number of the bucket of a peer: all addresses of a network have one.
     fn bucket(&self, peer: IpAddr) -> usize {
-        let network = match peer.to_canonical() {
-            IpAddr::V4(ip) => u64::from(u32::from(ip)),
-            // CAST: The upper half has 64 bits.
-            IpAddr::V6(ip) => (u128::from(ip) >> 64) as u64,
-        };
+        let network = Network::of(peer).to_bits();
+        // CAST: The lower half. Only those on the link differ in what is behind the first 64 bits.
+        let network = (network ^ (network >> 64)) as u64;
         // Multiplied by a large odd number, neighbours are spread over the upper bits.
         let spread = network.wrapping_mul(self.factor);
         // CAST: Of eight bits.
@@ -118,6 +119,14 @@ mod tests {
         assert_eq!(throttle.bucket(first), throttle.bucket(second));
         let mapped = IpAddr::V6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped());
         assert_eq!(throttle.bucket(mapped), throttle.bucket(PEER));
+    }
+
+    #[test]
+    fn peers_on_the_link_are_told_apart() {
+        let throttle = Throttle::default();
+        let bucket =
+            |host| throttle.bucket(IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, host)));
+        assert!((2..=255).any(|host| bucket(host) != bucket(1)));
     }
 
     #[test]

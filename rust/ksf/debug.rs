@@ -244,10 +244,10 @@ fn peers(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     global::with_registry(|registry| {
         for shared in registry.services() {
             let name = text(shared.name);
-            shared.peers.for_each(|address, conns, refused| {
+            shared.peers.for_each(|network, conns, refused| {
                 writeln!(
                     f,
-                    "service={name} peer={address} conns={conns} refused={refused}"
+                    "service={name} peer={network} conns={conns} refused={refused}"
                 )
             })?;
         }

@@ -19,6 +19,7 @@ mod gate;
 mod holding;
 mod limits;
 mod listener;
+mod network;
 mod outgoing;
 mod params;
 mod peer_stream;
@@ -41,6 +42,7 @@ pub use datagram::{
     DATAGRAM_BYTES, //
 };
 pub use debug::DebugFile;
+pub use network::Network;
 pub use params::ServiceParams;
 pub use received::{
     Ahead,

@@ -3,6 +3,7 @@
 //! Limits: what is held is held by guards, which give it back when they are dropped.
 
 use crate::{
+    network::Network,
     params::MEMORY_BYTES,
     sys::errno, //
 };
@@ -179,7 +180,7 @@ impl Drop for Charge {
 /// How many locks the table of peers has, so that cores do not wait for each other.
 const SHARDS: usize = 64;
 
-/// The addresses that connections come from.
+/// The networks that connections come from.
 pub(crate) struct Peers {
     shards: KVec<Pin<KBox<Shard>>>,
 }
@@ -187,10 +188,10 @@ pub(crate) struct Peers {
 #[pin_data]
 struct Shard {
     #[pin]
-    peers: Mutex<RBTree<IpAddr, Peer>>,
+    peers: Mutex<RBTree<Network, Peer>>,
 }
 
-/// An address that has connections.
+/// A network that has connections.
 struct Peer {
     conns: u64,
     refused: u64,
@@ -212,7 +213,7 @@ impl Peers {
         Ok(Arc::new(Self { shards }, GFP_KERNEL)?)
     }
 
-    /// Takes a connection from `address` in, unless it has `max`.
+    /// Takes a connection from `address` in, unless its network has `max`.
     ///
     /// Process context.
     ///
@@ -220,17 +221,17 @@ impl Peers {
     ///
     /// `EUSERS` at the limit, `ENOMEM`.
     pub(crate) fn take(this: &Arc<Self>, address: IpAddr, max: u64) -> Result<PeerGuard> {
-        let address = address.to_canonical();
+        let network = Network::of(address);
         let node = RBTreeNode::new(
-            address,
+            network,
             Peer {
                 conns: 1,
                 refused: 0,
             },
             GFP_KERNEL,
         )?;
-        let mut peers = this.shard(address).peers.lock();
-        match peers.get_mut(&address) {
+        let mut peers = this.shard(network).peers.lock();
+        match peers.get_mut(&network) {
             Some(peer) if peer.conns >= max => {
                 peer.refused += 1;
                 return Err(errno::at_limit());
@@ -241,30 +242,27 @@ impl Peers {
         }
         Ok(PeerGuard {
             peers: this.clone(),
-            address,
+            network,
         })
     }
 
-    /// Calls `each` with address, connections, and how many were refused, of each peer.
+    /// Calls `each` with network, connections, and how many were refused, of each peer.
     ///
     /// Process context.
     pub(crate) fn for_each<E>(
         &self,
-        mut each: impl FnMut(IpAddr, u64, u64) -> Result<(), E>,
+        mut each: impl FnMut(Network, u64, u64) -> Result<(), E>,
     ) -> Result<(), E> {
         for shard in &self.shards {
-            for (address, peer) in shard.peers.lock().iter() {
-                each(*address, peer.conns, peer.refused)?;
+            for (network, peer) in shard.peers.lock().iter() {
+                each(*network, peer.conns, peer.refused)?;
             }
         }
         Ok(())
     }
 
-    fn shard(&self, address: IpAddr) -> &Shard {
-        let hash = match address {
-            IpAddr::V4(address) => u128::from(address.to_bits()),
-            IpAddr::V6(address) => address.to_bits(),
-        };
+    fn shard(&self, network: Network) -> &Shard {
+        let hash = network.to_bits();
         // The low bits of networks and of hosts, neither of which need to differ.
         let hash = hash ^ (hash >> 64) ^ (hash >> 24) ^ (hash >> 12);
         // CAST: The remainder is small.
@@ -275,16 +273,16 @@ impl Peers {
 /// A connection in the table of [`Peers`].
 pub(crate) struct PeerGuard {
     peers: Arc<Peers>,
-    address: IpAddr,
+    network: Network,
 }
 
 impl Drop for PeerGuard {
     fn drop(&mut self) {
-        let mut peers = self.peers.shard(self.address).peers.lock();
-        if let Some(peer) = peers.get_mut(&self.address) {
+        let mut peers = self.peers.shard(self.network).peers.lock();
+        if let Some(peer) = peers.get_mut(&self.network) {
             peer.conns = peer.conns.saturating_sub(1);
             if peer.conns == 0 {
-                peers.remove(&self.address);
+                peers.remove(&self.network);
             }
         }
     }
@@ -293,7 +291,10 @@ impl Drop for PeerGuard {
 #[kunit_tests(ksf_limits)]
 mod tests {
     use super::*;
-    use core::net::Ipv4Addr;
+    use core::net::{
+        Ipv4Addr,
+        Ipv6Addr, //
+    };
 
     #[test]
     fn a_count_stops_at_its_limit() {
@@ -366,6 +367,28 @@ mod tests {
             Ok::<(), Error>(())
         })?;
         assert_eq!(rows, 0);
+        Ok(())
+    }
+
+    #[test]
+    fn a_network_of_ipv6_has_so_many_connections() -> Result {
+        let peers = Peers::new()?;
+        let ip =
+            |network, host| IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, network, 0, 0, 0, host));
+        let _first = Peers::take(&peers, ip(1, 1), 2)?;
+        let second = Peers::take(&peers, ip(1, 2), 2)?;
+        assert!(Peers::take(&peers, ip(1, 3), 2).is_err());
+        let _other = Peers::take(&peers, ip(2, 1), 2)?;
+        drop(second);
+        let _third = Peers::take(&peers, ip(1, 3), 2)?;
+        let (mut rows, mut all_refused) = (0, 0);
+        peers.for_each(|_, conns, refused| {
+            assert!(conns <= 2);
+            rows += 1;
+            all_refused += refused;
+            Ok::<(), Error>(())
+        })?;
+        assert_eq!((rows, all_refused), (2, 1));
         Ok(())
     }
 }

@@ -55,7 +55,7 @@ pub struct ServiceParams {
     pub serve: &'static Choice,
     /// Connections at most.
     pub max_conns: &'static Number,
-    /// Connections from one address at most.
+    /// Connections from one [`Network`](crate::Network) at most: an address of IPv4, 64 bits of IPv6.
     pub max_conns_per_peer: &'static Number,
     /// Bytes that one connection may buffer.
     pub conn_bytes: &'static Number,
@@ -111,7 +111,7 @@ macro_rules! service_params {
                 static BIND: bind: $crate::param::Address = $crate::param::Address::new(
                     ::core::net::IpAddr::V6(::core::net::Ipv6Addr::UNSPECIFIED)
                 ), mode 0o444,
-                "IP address that is served (default ::, which is all, IPv4 and IPv6)";
+                "IP address of this host that is served (default ::, which is all, IPv4 and IPv6)";
             }
             $crate::module_param! {
                 static PROTO: proto: $crate::param::Choice =
@@ -128,7 +128,7 @@ macro_rules! service_params {
             }
             $crate::module_param! {
                 static MAX_CONNS_PER_PEER: max_conns_per_peer = 1024 in 0..=1048576, mode 0o644,
-                "connections from one address at most";
+                "connections from one address, of IPv6 from one /64, at most";
             }
             $crate::module_param! {
                 static CONN_BYTES: conn_bytes = 1048576 in 65536..=1073741824, mode 0o644,

@@ -27,7 +27,7 @@ refuses() {
 	local refused=$1 key=$2 before
 	shift 2
 	before=$(counter "$key") || return
-	peers many --connections 12 --refused "$refused" "$@" 127.0.0.1 && grows_to "$key" $((before + refused)) &&
+	peers many --connections 12 --refused "$refused" "$@" "${server:-127.0.0.1}" && grows_to "$key" $((before + refused)) &&
 		until_true has_connections 1
 }
 
@@ -94,6 +94,22 @@ within_memory_bytes() {
 	}
 }
 
+# Two networks of IPv6. Nobody else is to find that there is IPv6 here.
+addresses_of_ipv6() { # add|del
+	local address
+	for address in 2001:db8:0:{1,2}::{1..6}; do
+		ip address "$1" "$address/128" dev lo
+	done
+}
+
+# Connections that stay are told of in debugfs, with so many addresses of one network of IPv6 as one peer.
+peer_of_ipv6_is() { # PEER CONNECTIONS
+	grep -qx "service=kecho peer=$1 conns=$2 refused=.*" "$debugfs/peers" || {
+		cat "$debugfs/peers"
+		return 1
+	}
+}
+
 ktap_begin
 begin "max_conns" max_conns=9
 ktap_check "4 of 12 connections are refused" refuses 4 refused_conns
@@ -112,6 +128,21 @@ ktap_check "nor are they the next time" refuses 0 refused_peer_conns --source 12
 ktap_check "the limit can be lowered" parameter max_conns_per_peer 2
 ktap_check "6 of 12 connections from three addresses are refused then" refuses 6 refused_peer_conns --source 127.0.0.2 --sources 3
 ktap_check "no peer is remembered but the good one" until_true peers_are 1
+addresses_of_ipv6 add
+ktap_check "the limit can be raised" parameter max_conns_per_peer 4
+server="[2001:db8:0:1::1]"
+ktap_check "8 of 12 connections from six addresses of one /64 of IPv6 are refused" \
+	refuses 8 refused_peer_conns --source 2001:db8:0:1::1 --sources 6
+ktap_check "as many are from another one" refuses 8 refused_peer_conns --source 2001:db8:0:2::1 --sources 6
+start_peer many peers many --connections 4 --source 2001:db8:0:2::1 --sources 4 --hold "$server"
+ktap_check "four of them stay" peer_says many "many: holding"
+ktap_check "they are one peer, which is their prefix" peer_of_ipv6_is 2001:db8:0:2::/64 4
+ktap_check "they end" stop_peer many
+server="[::1]"
+ktap_check "8 of 12 connections from ::1 are refused" refuses 8 refused_peer_conns --source ::1
+unset server
+ktap_check "no peer is remembered but the good one, again" until_true peers_are 1
+addresses_of_ipv6 del
 end
 
 begin "timeouts" first_byte_timeout_ms=700 idle_timeout_ms=1200
