@@ -111,7 +111,7 @@ impl Table {
             (Self::Conns, "bytes_in" | "bytes_out" | "requests") => Kind::Counter,
             (Self::Limits, "value" | "used") => Kind::Gauge,
             (Self::Limits, "hits") => Kind::Counter,
-            (Self::Peers, "conns") => Kind::Gauge,
+            (Self::Peers, "conns" | "memory") => Kind::Gauge,
             (Self::Peers, "refused") => Kind::Counter,
             (Self::RpcProcedures, "name" | "procedure_name") => Kind::Text,
             (Self::RpcProcedures, "program" | "version" | "procedure") => Kind::Gauge,

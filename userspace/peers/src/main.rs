@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         Command::Late(options) => commands::late::run(&options),
         Command::Slow(options) => commands::slow::run(&options),
         Command::Idle(options) => commands::idle::run(&options),
+        Command::Hoard(options) => commands::hoard::run(&options),
         Command::HalfClose(options) => commands::half_close::run(&options),
         Command::Reset(options) => commands::reset::run(&options),
         Command::Datagrams(options) => commands::datagrams::run(&options),

@@ -40,6 +40,7 @@ pub(crate) enum Command {
     Late(commands::late::Options),
     Slow(commands::slow::Options),
     Idle(commands::idle::Options),
+    Hoard(commands::hoard::Options),
     HalfClose(commands::half_close::Options),
     Reset(commands::reset::Options),
     Datagrams(commands::datagrams::Options),

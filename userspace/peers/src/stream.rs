@@ -212,6 +212,11 @@ impl Stream {
         let due = shared
             .bytes
             .of(self.number, self.sent, to.saturating_sub(self.sent));
+        self.send_bytes(due)
+    }
+
+    /// Sends once, of these bytes, which nobody knows of who receives.
+    pub(crate) fn send_bytes(&mut self, due: &[u8]) -> Result<Turn, Failure> {
         if due.is_empty() {
             return Ok(Turn::Blocked);
         }

@@ -70,7 +70,7 @@ fn the_other_tables_are_shown_if_they_are_asked_for() {
              bytes_out=2000 requests=7 memory=4096 unsent=0\n",
         )
         .with("limits", "scope=ksf limit=memory value=8192 used=4096 hits=2\n")
-        .with("peers", "service=kecho peer=::1 conns=3 refused=1\n");
+        .with("peers", "service=kecho peer=2001:db8::/64 conns=3 refused=1 memory=4096\n");
     let out = ksfstat(&fixture, "-t peers,limits,conns").good();
     assert_eq!(
         table(&out, "conns, since loading"),
@@ -88,7 +88,10 @@ fn the_other_tables_are_shown_if_they_are_asked_for() {
     );
     assert_eq!(
         table(&out, "peers, since loading"),
-        [cells("service peer conns refuse"), cells("kecho ::1 3 1"),]
+        [
+            cells("service peer conns refuse"),
+            cells("kecho 2001:db8::/64 3 1"),
+        ]
     );
     let title = |word: &str| out.find(&format!("{word}, since")).unwrap();
     assert!(title("peers") < title("limits") && title("limits") < title("conns"));

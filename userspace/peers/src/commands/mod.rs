@@ -6,6 +6,7 @@ pub(crate) mod datagrams;
 pub(crate) mod flood;
 pub(crate) mod good;
 pub(crate) mod half_close;
+pub(crate) mod hoard;
 pub(crate) mod idle;
 pub(crate) mod late;
 pub(crate) mod many;

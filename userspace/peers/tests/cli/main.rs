@@ -9,6 +9,7 @@ mod datagrams;
 mod flood;
 mod good;
 mod half_close;
+mod hoard;
 mod idle;
 mod late;
 mod many;

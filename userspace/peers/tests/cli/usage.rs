@@ -36,6 +36,7 @@ fn a_wrong_command_line_is_status_2_and_does_nothing() {
             "'x' for '--bytes <N,...>': not a number",
         ),
         (format!("idle {address}"), "--latest <SECONDS>"),
+        (format!("hoard {address}"), "--until-told"),
         ("rpc".to_owned(), "Usage: peers rpc"),
         (
             format!("rpc malformed -c 0 {address}"),
@@ -64,6 +65,7 @@ fn help_names_all_peers() {
         "late",
         "slow",
         "idle",
+        "hoard",
         "half-close",
         "reset",
         "datagrams",
