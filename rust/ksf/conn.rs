@@ -8,6 +8,7 @@
 
 use crate::{
     gate::GateGuard,
+    limits::Used,
     listener::Listener,
     params::Serve,
     peer_stream::PeerStream,
@@ -66,6 +67,8 @@ pub(crate) struct Conn {
     turns: Turns<State>,
     /// A [`Closing`], or 0. Set before the wake-up that makes a turn look at it.
     closing: Atomic<u32>,
+    /// It is to be closed, for memory is short, if it gets nowhere since this time, in ms; or 0.
+    give_up: Once64,
     /// When it was queued: [`Ticks`].
     woken: Once64,
     pub(crate) info: Info,
@@ -144,10 +147,14 @@ pub(crate) struct Info {
     pub(crate) request_ms: Once64,
     /// Since when the peer is known to have acknowledged nothing of what was sent, or 0.
     pub(crate) untaken_ms: Once64,
+    /// Since when something that was sent is known not to be acknowledged, or 0.
+    pub(crate) unacknowledged_ms: Once64,
     pub(crate) bytes_in: Once64,
     pub(crate) bytes_out: Once64,
     pub(crate) requests: Once64,
     pub(crate) memory: Once64,
+    /// What all connections of the same peer hold.
+    pub(crate) used_by_peer: Option<Arc<Used>>,
     pub(crate) unsent: Once64,
     pub(crate) cpu: Once64,
     pub(crate) phase: Once64,
@@ -164,7 +171,8 @@ impl Info {
     pub(crate) const BLOCKED: u64 = 1;
     pub(crate) const CLOSING: u64 = 2;
 
-    fn new(peer: Option<SocketAddr>, local: Option<SocketAddr>) -> Self {
+    fn new(peer: Option<(SocketAddr, Arc<Used>)>, local: Option<SocketAddr>) -> Self {
+        let (peer, used_by_peer) = peer.unzip();
         let now = clock::coarse_ms();
         Self {
             peer,
@@ -173,16 +181,27 @@ impl Info {
             active_ms: Once64::new(now),
             request_ms: Once64::new(0),
             untaken_ms: Once64::new(0),
+            unacknowledged_ms: Once64::new(0),
             bytes_in: Once64::new(0),
             bytes_out: Once64::new(0),
             requests: Once64::new(0),
             memory: Once64::new(0),
+            used_by_peer,
             unsent: Once64::new(0),
             cpu: Once64::new(u64::from(CpuId::current().as_u32())),
             phase: Once64::new(Self::OPEN),
             has_received: Once64::new(0),
             prefers_worker: Once64::new(0),
         }
+    }
+
+    /// Returns since when the connection holds what it holds and gets nowhere, in ms: by serving a request, or by having all
+    /// acknowledged that was sent before. Some bytes of either are not enough.
+    pub(crate) fn stuck_since(&self) -> u64 {
+        let since = [self.request_ms.get(), self.unacknowledged_ms.get()];
+        let since = since.into_iter().filter(|ms| *ms != 0).min();
+        // Otherwise it waits for memory itself.
+        since.unwrap_or_else(|| self.active_ms.get())
     }
 
     /// Returns how many bytes were received and sent.
@@ -197,12 +216,13 @@ impl Conn {
     /// Process context.
     pub(crate) fn new(
         shared: &Arc<Shared>,
-        peer: Option<SocketAddr>,
+        peer: Option<(SocketAddr, Arc<Used>)>,
         local: Option<SocketAddr>,
     ) -> Result<Arc<Linked<Self>>> {
         let conn = Self {
             turns: Turns::new(State::Closed),
             closing: Atomic::new(0),
+            give_up: Once64::new(0),
             woken: Once64::new(0),
             info: Info::new(peer, local),
             shared: shared.clone(),
@@ -213,6 +233,20 @@ impl Conn {
 
     fn closing(&self) -> Option<Closing> {
         Closing::from_bits(self.closing.load(Acquire))
+    }
+
+    /// Returns whether it was asked to give up what it holds, and no turn has looked at that.
+    pub(crate) fn is_giving_up(&self) -> bool {
+        self.give_up.get() != 0
+    }
+
+    /// Returns whether it was asked to give up what it holds if it gets nowhere, and still does not. The turn knows better.
+    pub(crate) fn takes_give_up(&self) -> bool {
+        let since = self.give_up.get();
+        if since != 0 {
+            self.give_up.set(0);
+        }
+        since != 0 && self.info.stuck_since() <= since
     }
 }
 
@@ -243,6 +277,14 @@ impl Linked<Conn> {
                 Err(now) => before = now,
             }
         }
+        Self::wake(this);
+    }
+
+    /// Asks for the connection to be closed, for memory is short, unless it got somewhere after the time `since`, in ms.
+    ///
+    /// Any context.
+    pub(crate) fn give_up(this: ArcBorrow<'_, Self>, since: u64) {
+        this.give_up.set(since.max(1));
         Self::wake(this);
     }
 

@@ -182,7 +182,7 @@ fn limits(f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 most[0] = most[0].max(bytes);
                 Ok::<(), fmt::Error>(())
             })?;
-            shared.peers.for_each(|_, conns, _| {
+            shared.peers.for_each(|_, conns, _, _| {
                 most[1] = most[1].max(conns);
                 Ok::<(), fmt::Error>(())
             })?;
@@ -244,10 +244,10 @@ fn peers(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     global::with_registry(|registry| {
         for shared in registry.services() {
             let name = text(shared.name);
-            shared.peers.for_each(|network, conns, refused| {
+            shared.peers.for_each(|network, conns, refused, memory| {
                 writeln!(
                     f,
-                    "service={name} peer={network} conns={conns} refused={refused}"
+                    "service={name} peer={network} conns={conns} refused={refused} memory={memory}"
                 )
             })?;
         }

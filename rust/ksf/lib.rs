@@ -26,6 +26,7 @@ mod peer_stream;
 mod pool;
 mod port;
 mod received;
+mod reclaim;
 mod registry;
 mod service;
 mod stats;

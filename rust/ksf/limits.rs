@@ -62,12 +62,34 @@ impl Count {
     }
 }
 
+/// Bytes that are held.
+pub(crate) struct Used(Atomic<i64>);
+
+impl Used {
+    /// Creates it with nothing held.
+    pub(crate) fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+
+    /// Returns how many there are.
+    ///
+    /// Any context.
+    pub(crate) fn bytes(&self) -> u64 {
+        // CAST: It is never negative when nobody is between two steps.
+        self.0.load(Relaxed).max(0) as u64
+    }
+
+    fn add(&self, bytes: i64) {
+        self.0.add(bytes, Relaxed);
+    }
+}
+
 /// The memory that all connections of all services hold, in bytes.
 ///
-/// What cannot be refused, for it is there already, is counted all the same: more than the limit can be held, and then
-/// nothing more is read until less is.
+/// What cannot be refused, for it is there already, is counted all the same: more than the limit can be held. When it is
+/// [short](Self::is_short()), [`reclaim`](crate::reclaim) has those who get nowhere give theirs up.
 pub(crate) struct Memory {
-    used: Atomic<i64>,
+    used: Used,
     hits: Atomic<u64>,
 }
 
@@ -75,18 +97,17 @@ impl Memory {
     /// Creates it with nothing held.
     pub(crate) fn new() -> Self {
         Self {
-            used: Atomic::new(0),
+            used: Used::new(),
             hits: Atomic::new(0),
         }
     }
 
     /// Returns how much is held.
     pub(crate) fn used(&self) -> u64 {
-        // CAST: It is never negative when nobody is between two steps.
-        self.used.load(Relaxed).max(0) as u64
+        self.used.bytes()
     }
 
-    /// Returns how often something had to wait or was refused.
+    /// Returns how often something had to wait, was refused, or had to be given up.
     pub(crate) fn hits(&self) -> u64 {
         self.hits.load(Relaxed)
     }
@@ -94,8 +115,8 @@ impl Memory {
     /// Returns whether more than the limit is held.
     ///
     /// Any context.
-    pub(crate) fn excess(&self) -> u64 {
-        self.used().saturating_sub(MEMORY_BYTES.get())
+    pub(crate) fn is_exceeded(&self) -> bool {
+        self.used() > MEMORY_BYTES.get()
     }
 
     /// Returns whether nothing more is to be read from those who hold much: they leave an eighth to the others.
@@ -106,7 +127,24 @@ impl Memory {
         self.used() >= max - max / 8
     }
 
-    /// Counts that something had to wait, or was refused.
+    /// Returns how much has to be given up until a quarter of the limit is free: more than is kept from who holds much, so
+    /// that it lasts.
+    ///
+    /// Any context.
+    pub(crate) fn surplus(&self) -> u64 {
+        let max = MEMORY_BYTES.get();
+        self.used().saturating_sub(max - max / 4)
+    }
+
+    /// Returns whether another connection of a peer that holds `used` has to be refused: those who hold little are let in even
+    /// when the limit is exceeded, for others will give up what they hold.
+    ///
+    /// Process context.
+    pub(crate) fn refuses(&self, used: &Used) -> bool {
+        self.is_exceeded() && used.bytes() > MEMORY_BYTES.get() / PEERS_AT_LIMIT
+    }
+
+    /// Counts that something had to wait, was refused, or had to be given up.
     pub(crate) fn hit(&self) {
         self.hits.add(1, Relaxed);
     }
@@ -118,30 +156,43 @@ const UNCOUNTED: usize = 4096;
 /// What a connection may hold in bytes and be served even when memory is short.
 pub(crate) const LITTLE: usize = 16 * 1024;
 
-/// The part of [`Memory`] that a connection holds.
+/// A peer that holds more than the limit divided by this holds much.
+const PEERS_AT_LIMIT: u64 = 64;
+
+/// The part of [`Memory`] that a connection holds, for its peer.
 pub(crate) struct Charge {
     memory: Arc<Memory>,
+    peer: Arc<Used>,
     bytes: i64,
 }
 
 impl Charge {
     /// Creates the part of a connection that holds nothing.
-    pub(crate) fn new(memory: &Arc<Memory>) -> Self {
+    pub(crate) fn new(memory: &Arc<Memory>, peer: &Arc<Used>) -> Self {
         Self {
             memory: memory.clone(),
+            peer: peer.clone(),
             bytes: 0,
         }
     }
 
-    /// The connection holds so much now. A request or two are not counted.
+    /// The connection holds so much now, for a moment. A request or two are not counted.
     ///
     /// Any context.
     pub(crate) fn set(&mut self, bytes: usize) {
+        self.set_all(if bytes < UNCOUNTED { 0 } else { bytes });
+    }
+
+    /// The connection holds so much now, and may do so for long.
+    ///
+    /// Any context.
+    pub(crate) fn set_all(&mut self, bytes: usize) {
         // CAST: Memory is less than 2^63.
-        let bytes = if bytes < UNCOUNTED { 0 } else { bytes as i64 };
+        let bytes = bytes as i64;
         // So small requests write no memory that the cores share.
         if bytes != self.bytes {
-            self.memory.used.add(bytes - self.bytes, Relaxed);
+            self.memory.used.add(bytes - self.bytes);
+            self.peer.add(bytes - self.bytes);
             self.bytes = bytes;
         }
     }
@@ -163,11 +214,15 @@ impl Charge {
         must_wait
     }
 
-    /// Returns whether so much is held by those who hold much that they have to give it up.
+    /// Returns whether a connection that gets nowhere has to give up what it holds, for memory is short, and counts it.
     ///
     /// Any context.
     pub(crate) fn must_give_up(&self) -> bool {
-        self.bytes() > LITTLE && self.memory.excess() != 0
+        let must_give_up = self.bytes() != 0 && self.memory.surplus() != 0;
+        if must_give_up {
+            self.memory.hit();
+        }
+        must_give_up
     }
 }
 
@@ -195,6 +250,7 @@ struct Shard {
 struct Peer {
     conns: u64,
     refused: u64,
+    used: Arc<Used>,
 }
 
 impl Peers {
@@ -222,40 +278,52 @@ impl Peers {
     /// `EUSERS` at the limit, `ENOMEM`.
     pub(crate) fn take(this: &Arc<Self>, address: IpAddr, max: u64) -> Result<PeerGuard> {
         let network = Network::of(address);
-        let node = RBTreeNode::new(
-            network,
-            Peer {
-                conns: 1,
-                refused: 0,
-            },
-            GFP_KERNEL,
-        )?;
-        let mut peers = this.shard(network).peers.lock();
-        match peers.get_mut(&network) {
-            Some(peer) if peer.conns >= max => {
-                peer.refused += 1;
-                return Err(errno::at_limit());
-            }
-            Some(peer) => peer.conns += 1,
-            None if max == 0 => return Err(errno::at_limit()),
-            None => drop(peers.insert(node)),
-        }
-        Ok(PeerGuard {
+        let guard = |used: &Arc<Used>| PeerGuard {
             peers: this.clone(),
             network,
-        })
+            used: used.clone(),
+        };
+        let mut node = None;
+        loop {
+            let mut peers = this.shard(network).peers.lock();
+            match (peers.get_mut(&network), node.take()) {
+                (Some(peer), _) if peer.conns >= max => {
+                    peer.refused += 1;
+                    return Err(errno::at_limit());
+                }
+                (Some(peer), _) => {
+                    peer.conns += 1;
+                    return Ok(guard(&peer.used));
+                }
+                (None, _) if max == 0 => return Err(errno::at_limit()),
+                (None, Some((new, used))) => {
+                    peers.insert(new);
+                    return Ok(guard(&used));
+                }
+                // To be made without the lock.
+                (None, None) => {}
+            }
+            drop(peers);
+            let used = Arc::new(Used::new(), GFP_KERNEL)?;
+            let peer = Peer {
+                conns: 1,
+                refused: 0,
+                used: used.clone(),
+            };
+            node = Some((RBTreeNode::new(network, peer, GFP_KERNEL)?, used));
+        }
     }
 
-    /// Calls `each` with network, connections, and how many were refused, of each peer.
+    /// Calls `each` with network, connections, how many were refused, and what is held, of each peer.
     ///
     /// Process context.
     pub(crate) fn for_each<E>(
         &self,
-        mut each: impl FnMut(Network, u64, u64) -> Result<(), E>,
+        mut each: impl FnMut(Network, u64, u64, u64) -> Result<(), E>,
     ) -> Result<(), E> {
         for shard in &self.shards {
             for (network, peer) in shard.peers.lock().iter() {
-                each(*network, peer.conns, peer.refused)?;
+                each(*network, peer.conns, peer.refused, peer.used.bytes())?;
             }
         }
         Ok(())
@@ -274,6 +342,14 @@ impl Peers {
 pub(crate) struct PeerGuard {
     peers: Arc<Peers>,
     network: Network,
+    used: Arc<Used>,
+}
+
+impl PeerGuard {
+    /// Returns what all connections of the peer hold.
+    pub(crate) fn used(&self) -> &Arc<Used> {
+        &self.used
+    }
 }
 
 impl Drop for PeerGuard {
@@ -311,26 +387,33 @@ mod tests {
     #[test]
     fn a_charge_is_given_back() -> Result {
         let memory = Arc::new(Memory::new(), GFP_KERNEL)?;
-        let mut one = Charge::new(&memory);
-        let mut two = Charge::new(&memory);
+        let peer = Arc::new(Used::new(), GFP_KERNEL)?;
+        let mut one = Charge::new(&memory, &peer);
+        let mut two = Charge::new(&memory, &peer);
         one.set(10000);
         two.set(5000);
         one.set(8000);
         assert_eq!(memory.used(), 13000);
+        assert_eq!(peer.bytes(), 13000);
         drop(one);
         assert_eq!(memory.used(), 5000);
         two.set(UNCOUNTED - 1);
         assert_eq!(memory.used(), 0);
+        two.set_all(1);
+        assert_eq!(memory.used(), 1);
+        assert_eq!(peer.bytes(), 1);
         drop(two);
         assert_eq!(memory.used(), 0);
+        assert_eq!(peer.bytes(), 0);
         Ok(())
     }
 
     #[test]
     fn who_holds_much_waits_first() -> Result {
         let memory = Arc::new(Memory::new(), GFP_KERNEL)?;
-        let mut much = Charge::new(&memory);
-        let little = Charge::new(&memory);
+        let peer = Arc::new(Used::new(), GFP_KERNEL)?;
+        let mut much = Charge::new(&memory, &peer);
+        let little = Charge::new(&memory, &peer);
         let max = usize::try_from(MEMORY_BYTES.get())?;
         much.set(max - max / 8 - 1);
         assert!(!much.must_wait());
@@ -339,12 +422,47 @@ mod tests {
         assert!(!little.must_wait());
         assert_eq!(memory.hits(), 1);
         much.set(max);
-        assert!(!much.must_give_up());
+        assert!(!memory.is_exceeded());
         much.set(max + 1);
-        assert!(much.must_give_up());
-        assert!(!little.must_give_up());
+        assert!(memory.is_exceeded());
         much.set(0);
         assert!(!much.must_wait());
+        Ok(())
+    }
+
+    #[test]
+    fn a_quarter_is_to_be_free_when_an_eighth_is_not() -> Result {
+        let memory = Arc::new(Memory::new(), GFP_KERNEL)?;
+        let mut one = Charge::new(&memory, &Arc::new(Used::new(), GFP_KERNEL)?);
+        let max = usize::try_from(MEMORY_BYTES.get())?;
+        one.set(max / 4 * 3);
+        assert_eq!(memory.surplus(), 0);
+        one.set(max / 8 * 7);
+        assert!(memory.is_short());
+        assert_eq!(memory.surplus(), MEMORY_BYTES.get() / 8);
+        one.set(max * 2);
+        assert_eq!(memory.surplus(), MEMORY_BYTES.get() / 4 * 5);
+        Ok(())
+    }
+
+    #[test]
+    fn who_holds_little_is_let_in_by_what_is_exceeded() -> Result {
+        let memory = Arc::new(Memory::new(), GFP_KERNEL)?;
+        let [good, bad] = [
+            Arc::new(Used::new(), GFP_KERNEL)?,
+            Arc::new(Used::new(), GFP_KERNEL)?,
+        ];
+        let mut many = Charge::new(&memory, &bad);
+        let mut one = Charge::new(&memory, &good);
+        let max = usize::try_from(MEMORY_BYTES.get())?;
+        one.set(max / 64);
+        many.set(max - max / 64);
+        assert!(!memory.refuses(&bad));
+        many.set(max - max / 64 + 1);
+        assert!(memory.refuses(&bad));
+        assert!(!memory.refuses(&good));
+        one.set(max / 64 + 1);
+        assert!(memory.refuses(&good));
         Ok(())
     }
 
@@ -362,7 +480,7 @@ mod tests {
         let four = Peers::take(&peers, address, 2)?;
         drop((two, three, four));
         let mut rows = 0;
-        peers.for_each(|_, _, _| {
+        peers.for_each(|_, _, _, _| {
             rows += 1;
             Ok::<(), Error>(())
         })?;
@@ -382,7 +500,7 @@ mod tests {
         drop(second);
         let _third = Peers::take(&peers, ip(1, 3), 2)?;
         let (mut rows, mut all_refused) = (0, 0);
-        peers.for_each(|_, conns, refused| {
+        peers.for_each(|_, conns, refused, _| {
             assert!(conns <= 2);
             rows += 1;
             all_refused += refused;

@@ -129,16 +129,17 @@ fn open(socket: TcpSocket, shared: &Arc<Shared>, cx: &mut Cx<'_>) {
         }
         Err(_) => return refuse(socket, Counter::RefusedMemory),
     };
-    let charge = Charge::new(&shared.pool.memory);
-    if shared.pool.memory.excess() != 0 {
-        shared.pool.memory.hit();
-        trace::limit_hit(shared.name, c"memory_bytes", shared.pool.memory.used());
+    let memory = &shared.pool.memory;
+    let charge = Charge::new(memory, peer.used());
+    if memory.refuses(peer.used()) {
+        memory.hit();
+        trace::limit_hit(shared.name, c"memory_bytes", memory.used());
         return refuse(socket, Counter::RefusedMemory);
     }
     let Ok(service) = shared.service.open(address) else {
         return refuse(socket, Counter::RefusedService);
     };
-    let Ok(conn) = Conn::new(shared, Some(address), Some(local)) else {
+    let Ok(conn) = Conn::new(shared, Some((address, peer.used().clone())), Some(local)) else {
         return refuse(socket, Counter::RefusedMemory);
     };
     let make = |conn: &Arc<Linked<Conn>>, cx: &mut Cx<'_>| {

@@ -59,9 +59,6 @@ const INLINE_BYTES: u32 = 16 * 1024;
 /// More than any buffer has: nothing is kept from growing.
 const UNBOUNDED: u32 = i32::MAX as u32;
 
-/// How long a connection that holds much memory may get nowhere while more is held in all than may be, in ms.
-const MEMORY_PATIENCE_MS: u64 = 100;
-
 /// A TCP connection.
 pub(crate) struct PeerStream {
     socket: Attached<Linked<Conn>>,
@@ -92,6 +89,8 @@ struct Serving {
     seen: usize,
     /// Up to where the peer had acknowledged what was sent when it had not acknowledged all.
     acknowledged: u32,
+    /// Up to where the peer has to acknowledge what was sent to change [`Info::unacknowledged_ms`].
+    written: u32,
     /// What a turn in softirq found to be the end, which only a worker can bring about.
     verdict: Option<Next>,
     charge: Charge,
@@ -140,6 +139,7 @@ impl PeerStream {
                 is_blocked: false,
                 seen: 0,
                 acknowledged: 0,
+                written: 0,
                 verdict: None,
                 charge,
                 batching: Batching::new(),
@@ -159,6 +159,9 @@ impl PeerStream {
 
     /// Has a turn in a worker.
     pub(crate) fn turn(&mut self, conn: &Conn, closing: Option<Closing>, cx: &mut Cx<'_>) -> Next {
+        if conn.is_giving_up() && self.gives_up(conn) {
+            return Next::Abort(CloseReason::Memory);
+        }
         let next = match (closing, self.finished) {
             (Some(Closing::Abort(_)), Some(reason)) => return Next::Abort(reason),
             (_, Some(reason)) => return self.wait_for_end(reason, conn),
@@ -188,12 +191,33 @@ impl PeerStream {
         self.act(next, conn)
     }
 
+    /// Looks whether the connection still holds something and gets nowhere, and memory is still short.
+    fn gives_up(&mut self, conn: &Conn) -> bool {
+        let mut locked = self.socket.lock();
+        let status = locked.status(UNBOUNDED);
+        self.serving.note_unacknowledged(&locked, &status, conn);
+        self.serving.charge.set_all(self.serving.memory(&status));
+        let is_stuck = conn.takes_give_up();
+        // The rest of the request may have come in the meantime.
+        let available = status.unread as usize + self.serving.held.bytes();
+        let is_complete = conn.info.request_ms.get() != 0 && available >= self.serving.need;
+        let gives_up = is_stuck && !is_complete && self.serving.charge.must_give_up();
+        if gives_up {
+            let bytes = self.serving.charge.bytes() as u64;
+            trace::limit_hit(conn.shared.name, c"memory_bytes", bytes);
+        }
+        gives_up
+    }
+
     /// Begins what a turn has led to.
     fn act(&mut self, next: Next, conn: &Conn) -> Next {
         let Next::Finish(reason) = next else {
             return next;
         };
         self.finished = Some(reason);
+        // It is a part of a request that will not be complete.
+        self.serving.held.consume(usize::MAX);
+        conn.info.request_ms.set(0);
         conn.info.phase.set(Info::CLOSING);
         conn.info.active_ms.set(clock::coarse_ms());
         self.socket.shutdown_send();
@@ -233,9 +257,10 @@ impl PeerStream {
     /// of the kernel that is released does not retransmit.
     fn wait_for_end(&mut self, reason: CloseReason, conn: &Conn) -> Next {
         let mut locked = self.socket.lock();
-        let status = locked.status(UNBOUNDED);
+        let unread = locked.status(UNBOUNDED).unread;
         // Nobody reads what still comes, and what is unread would make the close a reset.
-        locked.read_done(status.unread as usize);
+        locked.read_done(unread as usize);
+        let status = locked.status(UNBOUNDED);
         if status.finished || status.error != 0 {
             locked.prepare_release();
             return Next::Close(reason);
@@ -246,6 +271,9 @@ impl PeerStream {
             self.acknowledged = acknowledged;
             conn.info.active_ms.set(clock::coarse_ms());
         }
+        self.serving.note_unacknowledged(&locked, &status, conn);
+        self.serving.charge.set_all(self.serving.memory(&status));
+        conn.info.memory.set(self.serving.charge.bytes() as u64);
         Next::Wait
     }
 
@@ -290,8 +318,17 @@ impl Serving {
             if status.error != 0 {
                 return Next::Abort(CloseReason::Error);
             }
-            self.charge
-                .set(status.memory as usize + self.unsent.len() + self.held.memory());
+            let available = status.unread as usize + self.held.bytes();
+            let memory = self.memory(&status);
+            if available != 0 && available < self.need {
+                // There may be many of those, for long.
+                self.charge.set_all(memory);
+            } else {
+                self.charge.set(memory);
+            }
+            if !is_later {
+                self.note_unacknowledged(locked, &status, conn);
+            }
             if status.sent_all {
                 if conn.info.untaken_ms.get() != 0 {
                     conn.info.untaken_ms.set(0);
@@ -318,7 +355,6 @@ impl Serving {
             if self.is_closing {
                 return Next::Finish(CloseReason::Service);
             }
-            let available = status.unread as usize + self.held.bytes();
             if available < self.need {
                 if status.receive_shutdown {
                     return Next::Finish(CloseReason::Peer);
@@ -344,7 +380,7 @@ impl Serving {
                 return Next::Again;
             }
             // Below the limit, one call every now and then gives up what is there already.
-            if self.charge.must_wait() && (is_later || self.charge.must_give_up()) {
+            if self.charge.must_wait() && (is_later || conn.shared.pool.memory.is_exceeded()) {
                 // It is not the peer that is slow.
                 conn.info.request_ms.set(0);
                 return self.wait_for_memory(conn, core);
@@ -494,6 +530,30 @@ impl Serving {
         limit != 0 && now.saturating_sub(since) >= limit
     }
 
+    /// Notes since when something that was sent is not acknowledged. That stays until all is that was sent up to then, so some bytes
+    /// now and then change nothing.
+    fn note_unacknowledged(&mut self, locked: &Locked, status: &Status, conn: &Conn) {
+        let since = &conn.info.unacknowledged_ms;
+        if status.sent_all {
+            if since.get() != 0 {
+                since.set(0);
+            }
+            return;
+        }
+        // Sequence numbers wrap around.
+        let left = self.written.wrapping_sub(locked.acknowledged());
+        if since.get() == 0 || left == 0 || left > u32::MAX / 2 {
+            self.written = locked.written();
+            // Nothing was sent after that.
+            since.set(conn.info.active_ms.get());
+        }
+    }
+
+    /// Returns how much memory the connection takes.
+    fn memory(&self, status: &Status) -> usize {
+        status.memory as usize + self.unsent.len() + self.held.memory()
+    }
+
     /// The socket has no room for replies.
     fn blocked(&mut self, status: &Status, conn: &Conn, core: &Core) -> Next {
         // Without bytes under way it is not the peer that is slow, but memory that is short.
@@ -508,8 +568,7 @@ impl Serving {
         Next::Wait
     }
 
-    /// Nothing more is read until less memory is held in all. Who holds much of it and gets nowhere is closed when more is
-    /// held than may be: what its peer has sent already comes even if it is not read.
+    /// Nothing more is read until less memory is held in all.
     fn wait_for_memory(&self, conn: &Conn, core: &Core) -> Next {
         core.count(Counter::MemoryStops);
         trace::limit_hit(
@@ -517,10 +576,6 @@ impl Serving {
             c"memory_bytes",
             self.charge.bytes() as u64,
         );
-        let quiet = clock::coarse_ms().saturating_sub(conn.info.active_ms.get());
-        if quiet >= MEMORY_PATIENCE_MS && self.charge.must_give_up() {
-            return Next::Abort(CloseReason::Memory);
-        }
         Next::Later
     }
 
@@ -556,6 +611,9 @@ impl Serving {
         };
         // It is the same after most turns.
         if now != self.published {
+            if now.memory > self.published.memory {
+                conn.shared.pool.sweeper.grown();
+            }
             info.cpu.set(u64::from(cpu.0));
             info.memory.set(now.memory as u64);
             info.unsent.set(now.unsent as u64);

@@ -96,11 +96,12 @@ impl Pool {
             };
             cores.push(core, GFP_KERNEL)?;
         }
+        let memory = Arc::new(Memory::new(), GFP_KERNEL)?;
         Ok(Arc::new(
             Self {
                 cores,
-                memory: Arc::new(Memory::new(), GFP_KERNEL)?,
-                sweeper: Sweeper::start()?,
+                sweeper: Sweeper::start(&memory)?,
+                memory,
             },
             GFP_KERNEL,
         )?)

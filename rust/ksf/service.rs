@@ -134,7 +134,7 @@ pub enum CloseReason {
     Request,
     /// The peer took nothing of its replies for `send_timeout_ms`.
     Send,
-    /// Memory was short.
+    /// Memory was short, and the connection got nowhere.
     Memory,
     /// The service is stopped.
     Stop,

@@ -68,7 +68,7 @@ counters! {
     ClosedRequest = c"closed_request",
     /// Connections whose peer took nothing of its replies for too long.
     ClosedSend = c"closed_send",
-    /// Connections that were closed for want of memory.
+    /// Connections that were closed because memory was short.
     ClosedMemory = c"closed_memory",
     /// Connections that were closed because the service stopped.
     ClosedStop = c"closed_stop",

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Looking for connections that were idle, or whose peers were slow, for too long.
+//! Looking for connections that were idle, or whose peers were slow, for too long, and for those that have to give up memory.
 //!
 //! A thread of its own does it, so that a worker sleeps without a timer. It only asks for connections to be closed or looked at.
 
-use crate::sys::{
-    global,
-    kthread::{
-        Body,
-        Current,
-        Kthread, //
+use crate::{
+    limits::Memory,
+    reclaim,
+    sys::{
+        clock::{
+            self,
+            Ticks, //
+        },
+        global,
+        kthread::{
+            Body,
+            Current,
+            Kthread, //
+        }, //
     }, //
 };
 use kernel::{
@@ -28,6 +36,11 @@ use kernel::{
 /// How often connections are looked at, in ms, at least.
 const INTERVAL_MS: u64 = 1000;
 
+/// How long to wait until it is looked at again who has to give up memory, in ms, and how many times as long as looking took:
+/// most of a processor is for others, however many connections there are.
+const RECLAIM_INTERVAL_MS: u64 = 20;
+const RECLAIM_PAUSES: u64 = 8;
+
 /// How often connections are looked at when the shortest time limit is `limit_ms`.
 pub(crate) fn interval_ms(limit_ms: Option<u64>) -> u64 {
     (limit_ms.unwrap_or(INTERVAL_MS) / 8).clamp(50, INTERVAL_MS)
@@ -43,16 +56,21 @@ pub(crate) struct Sweeper {
 struct State {
     /// There may be connections.
     is_needed: Atomic<bool>,
+    /// Memory may be short.
+    is_pressed: Atomic<bool>,
+    memory: Arc<Memory>,
 }
 
 impl Sweeper {
     /// Starts the thread.
     ///
     /// Process context.
-    pub(crate) fn start() -> Result<Self> {
+    pub(crate) fn start(memory: &Arc<Memory>) -> Result<Self> {
         let state = Arc::new(
             State {
                 is_needed: Atomic::new(false),
+                is_pressed: Atomic::new(false),
+                memory: memory.clone(),
             },
             GFP_KERNEL,
         )?;
@@ -71,6 +89,50 @@ impl Sweeper {
             self.thread.wake();
         }
     }
+
+    /// A connection holds more than before.
+    ///
+    /// Any context.
+    pub(crate) fn grown(&self) {
+        let state = &self.state;
+        if state.memory.is_short()
+            && !state.is_pressed.load(Relaxed)
+            && !state.is_pressed.xchg(true, Full)
+        {
+            self.thread.wake();
+        }
+    }
+}
+
+impl State {
+    /// Waits for so long. Meanwhile, has memory given up whenever it is short.
+    fn wait(&self, thread: &Current, interval_ms: u64) {
+        let end = clock::coarse_ms().saturating_add(interval_ms);
+        while !thread.should_stop() {
+            // Before looking, so that what grows meanwhile is not forgotten.
+            self.is_pressed.xchg(false, Full);
+            let left = end.saturating_sub(clock::coarse_ms());
+            if left == 0 {
+                return;
+            }
+            if self.memory.is_short() {
+                let start = Ticks::now();
+                reclaim::run(&self.memory, thread);
+                let took_ms = clock::ticks_to_ns(Ticks::now().since(start)) / 1_000_000;
+                let pause = millis(RECLAIM_INTERVAL_MS + took_ms * RECLAIM_PAUSES);
+                thread.sleep_unless(|| thread.should_stop(), Some(pause));
+            } else {
+                let is_woken = || thread.should_stop() || self.is_pressed.load(Relaxed);
+                thread.sleep_unless(is_woken, Some(millis(left)));
+            }
+        }
+    }
+}
+
+/// A time of so many ms, which are few.
+fn millis(ms: u64) -> Delta {
+    // CAST: Less than 2^63.
+    Delta::from_millis(ms as i64)
 }
 
 impl Body for State {
@@ -85,14 +147,12 @@ impl Body for State {
             let interval = global::with_registry(|registry| {
                 let services = registry.services();
                 services
-                    .filter_map(|shared| shared.table.sweep(shared))
+                    .filter_map(|shared| shared.table.sweep(shared, thread))
                     .min()
             });
             if let Some(interval) = interval {
                 self.is_needed.xchg(true, Full);
-                // CAST: A second at most.
-                let interval = Delta::from_millis(interval as i64);
-                thread.sleep_unless(|| thread.should_stop(), Some(interval));
+                self.wait(thread, interval);
             }
         }
     }

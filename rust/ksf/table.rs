@@ -8,13 +8,13 @@ use crate::{
         Conn,
         Info, //
     },
-    limits::LITTLE,
     service::CloseReason,
     svc::Shared,
     sweep,
     sys::{
         clock,
         errno,
+        kthread::Current,
         list::Linked, //
     }, //
 };
@@ -24,6 +24,7 @@ use kernel::{
     prelude::*,
     sync::{
         Arc,
+        ArcBorrow,
         Mutex, //
     }, //
 };
@@ -34,8 +35,8 @@ const QUIET_MS: u64 = 1000;
 /// How long a peer has to acknowledge the end of the stream, or some of what is before it.
 const FINISH_TIMEOUT_MS: u64 = 10_000;
 
-/// How long a peer that takes no replies may hold memory that others need.
-const BLOCKED_TIMEOUT_MS: u64 = 10_000;
+/// How many connections are visited before others may have the lock.
+const VISITS: usize = 256;
 
 /// The connections of a service.
 pub(crate) struct Table {
@@ -154,67 +155,80 @@ impl Table {
         Ok(())
     }
 
+    /// Calls `each` with each connection, while others come and go: those that do may be missed.
+    ///
+    /// Process context, without a lock that is needed to have a turn.
+    pub(crate) fn visit(
+        &self,
+        thread: &Current,
+        mut each: impl FnMut(ArcBorrow<'_, Linked<Conn>>),
+    ) {
+        for part in &self.parts {
+            let mut first = 0;
+            loop {
+                let slots = part.slots.lock();
+                let rest = slots.conns.get(first..).unwrap_or_default();
+                if rest.is_empty() {
+                    break;
+                }
+                for conn in rest.iter().take(VISITS).flatten() {
+                    each(conn.as_arc_borrow());
+                }
+                first += VISITS;
+                drop(slots);
+                thread.cond_resched();
+            }
+        }
+    }
+
     /// Closes connections that were idle for too long, and has a turn look at those whose peers may be too slow. Returns after
     /// how many ms to do it again, or [`None`] when there is no connection.
     ///
     /// Process context.
-    pub(crate) fn sweep(&self, shared: &Shared) -> Option<u64> {
+    pub(crate) fn sweep(&self, shared: &Shared, thread: &Current) -> Option<u64> {
         let first_byte = shared.params.first_byte_timeout_ms.get();
         let idle = shared.params.idle_timeout_ms.get();
         let request = shared.params.request_timeout_ms.get();
         let send = shared.params.send_timeout_ms.get();
         let limits = [first_byte, idle, request, send].into_iter();
         let interval = sweep::interval_ms(limits.filter(|ms| *ms != 0).min());
-        let memory = &shared.pool.memory;
-        let mut excess = memory.excess();
         let now = clock::coarse_ms();
         let mut is_empty = true;
-        for part in &self.parts {
-            for conn in part.slots.lock().conns.iter().flatten() {
-                is_empty = false;
-                let info = &conn.info;
-                let quiet = now.saturating_sub(info.active_ms.get());
-                let is_over = |limit: u64| limit != 0 && quiet >= limit;
-                let has_sent = info.bytes_in.get() != 0 || info.has_received.get() != 0;
-                let begun = info.request_ms.get();
-                let is_overdue = request != 0 && begun != 0 && now.saturating_sub(begun) >= request;
-                let is_open = info.phase.get() == Info::OPEN;
-                // What it was charged for may have been acknowledged since.
-                let may_have_less = is_open && quiet >= QUIET_MS && info.memory.get() != 0;
-                let is_waiting = info.untaken_ms.get() != 0 || info.phase.get() == Info::BLOCKED;
-                let may_be_untaken = send != 0 && is_waiting && quiet >= interval;
-                if is_overdue || may_have_less || may_be_untaken {
-                    // The turn knows.
-                    Linked::wake(conn.as_arc_borrow());
-                }
-                let closing = match info.phase.get() {
-                    Info::CLOSING if is_over(FINISH_TIMEOUT_MS) => {
-                        Closing::Abort(CloseReason::Error)
-                    }
-                    Info::CLOSING => {
-                        // It looks whether the peer has acknowledged anything.
-                        Linked::wake(conn.as_arc_borrow());
-                        continue;
-                    }
-                    Info::BLOCKED if excess != 0 && info.memory.get() > LITTLE as u64 => {
-                        excess = excess.saturating_sub(info.memory.get());
-                        Closing::Abort(CloseReason::Memory)
-                    }
-                    Info::BLOCKED if memory.is_short() && is_over(BLOCKED_TIMEOUT_MS) => {
-                        Closing::Abort(CloseReason::Memory)
-                    }
-                    _ if !has_sent && first_byte != 0 => {
-                        if !is_over(first_byte) {
-                            continue;
-                        }
-                        Closing::Gently(CloseReason::FirstByte)
-                    }
-                    _ if is_over(idle) => Closing::Gently(CloseReason::Idle),
-                    _ => continue,
-                };
-                Linked::close(conn.as_arc_borrow(), closing);
+        self.visit(thread, |conn| {
+            is_empty = false;
+            let info = &conn.info;
+            let quiet = now.saturating_sub(info.active_ms.get());
+            let is_over = |limit: u64| limit != 0 && quiet >= limit;
+            let has_sent = info.bytes_in.get() != 0 || info.has_received.get() != 0;
+            let begun = info.request_ms.get();
+            let is_overdue = request != 0 && begun != 0 && now.saturating_sub(begun) >= request;
+            let is_open = info.phase.get() == Info::OPEN;
+            // What it was charged for may have been acknowledged since.
+            let may_have_less = is_open && quiet >= QUIET_MS && info.memory.get() != 0;
+            let is_waiting = info.untaken_ms.get() != 0 || info.phase.get() == Info::BLOCKED;
+            let may_be_untaken = send != 0 && is_waiting && quiet >= interval;
+            if is_overdue || may_have_less || may_be_untaken {
+                // The turn knows.
+                Linked::wake(conn);
             }
-        }
+            let closing = match info.phase.get() {
+                Info::CLOSING if is_over(FINISH_TIMEOUT_MS) => Closing::Abort(CloseReason::Error),
+                Info::CLOSING => {
+                    // It looks whether the peer has acknowledged anything.
+                    Linked::wake(conn);
+                    return;
+                }
+                _ if !has_sent && first_byte != 0 => {
+                    if !is_over(first_byte) {
+                        return;
+                    }
+                    Closing::Gently(CloseReason::FirstByte)
+                }
+                _ if is_over(idle) => Closing::Gently(CloseReason::Idle),
+                _ => return,
+            };
+            Linked::close(conn, closing);
+        });
         (!is_empty).then_some(interval)
     }
 }

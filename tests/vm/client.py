@@ -203,6 +203,21 @@ def sends_on(address):
     raise AssertionError("it was not closed")
 
 
+def two_parts(address):
+    """Has a record answered that it sends in two parts, on connections of its own, until standard input says that it is over."""
+    parts = record(bytes(range(250)) * 52)
+    answers = 0
+    while answers == 0 or not select.select([sys.stdin], [], [], 0)[0]:
+        connection = connect(address)
+        connection.sendall(parts[:8000])
+        time.sleep(0.2)
+        connection.sendall(parts[8000:])
+        check_answer(connection, parts[4:])
+        connection.close()
+        answers += 1
+    print(f"two-parts: answers={answers}")
+
+
 def unread_answers(address):
     connection = leave_answers(address)
     begun = time.monotonic()
@@ -225,6 +240,7 @@ CLIENTS = {
     "dripped-record": dripped_record,
     "endless-record": endless_record,
     "sends-on": sends_on,
+    "two-parts": two_parts,
     "unread-answers": unread_answers,
 }
 

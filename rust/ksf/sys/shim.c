@@ -161,6 +161,11 @@ u32 ksf_shim_tcp_acknowledged(const struct sock *sk)
 	return tcp_sk(sk)->snd_una;
 }
 
+u32 ksf_shim_tcp_written(const struct sock *sk)
+{
+	return tcp_sk(sk)->write_seq;
+}
+
 struct sk_buff *ksf_shim_tcp_first(struct sock *sk, u32 *offset)
 {
 	return tcp_recv_skb(sk, tcp_sk(sk)->copied_seq, offset);

@@ -91,6 +91,9 @@ void ksf_shim_tcp_status(struct sock *sk, u32 buffer_bytes, struct ksf_shim_tcp_
 /* The sequence number up to which the peer has acknowledged what was sent. */
 u32 ksf_shim_tcp_acknowledged(const struct sock *sk);
 
+/* The sequence number behind all that was given to TCP to send. */
+u32 ksf_shim_tcp_written(const struct sock *sk);
+
 /* The first skb with something unread and where that starts, or NULL. Frees what is read already. */
 struct sk_buff *ksf_shim_tcp_first(struct sock *sk, u32 *offset);
 

@@ -304,6 +304,12 @@ impl Locked {
         unsafe { bindings::ksf_shim_tcp_acknowledged(self.sk) }
     }
 
+    /// Returns the sequence number behind all that was given to TCP to send.
+    pub(crate) fn written(&self) -> u32 {
+        // SAFETY: The lock is held.
+        unsafe { bindings::ksf_shim_tcp_written(self.sk) }
+    }
+
     /// Returns where the unread bytes start, if that is known.
     pub(super) fn first(&self) -> Option<&Position> {
         self.first.as_ref()
