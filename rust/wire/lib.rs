@@ -38,4 +38,5 @@ pub mod portmap;
 pub mod program;
 pub mod record;
 pub mod rpc;
+pub mod rx;
 pub mod xdr;

@@ -8,6 +8,7 @@ use wire::{
         server::{self, Caller, Failure, Outcome, Refusal},
         AuthStat,
     },
+    rx::{packets, Ack, Header, JumboError, Trailer},
     xdr::{self, Reader},
 };
 
@@ -51,4 +52,13 @@ pub fn find(finder: &mut Finder, available: usize, stream: &[u8]) -> Result<Foun
 
 pub fn enumeration(reader: &mut Reader<'_>) -> xdr::Result<u8> {
     reader.enumeration()
+}
+
+pub fn write_ack(ack: &Ack, acks: &[bool], trailer: &Trailer, buffer: &mut [u8]) -> Option<usize> {
+    ack.write(acks.iter().copied(), trailer, buffer)
+}
+
+pub fn last_packet(header: Header, payload: &[u8]) -> Option<Result<usize, JumboError>> {
+    let last = packets(header, payload).last();
+    last.map(|packet| packet.map(|packet| packet.offset))
 }
