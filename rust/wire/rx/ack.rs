@@ -137,7 +137,15 @@ impl Trailer {
     /// nor does it for all those with fewer than four.
     #[inline]
     fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(bytes);
+        match bytes.first_chunk::<{ Self::BYTES }>() {
+            // As most often: a short cut.
+            Some(bytes) => Self::read(Reader::new(bytes)),
+            None => Self::read(Reader::new(bytes)),
+        }
+    }
+
+    #[inline]
+    fn read(mut reader: Reader<'_>) -> Option<Self> {
         Some(Self {
             max_mtu: reader.u32().ok()?,
             if_mtu: reader.u32().ok()?,
@@ -290,25 +298,23 @@ impl Ack {
         buffer: &mut [u8],
     ) -> Option<usize> {
         let count = acks.len();
-        let [b0, b1] = self.buffer_space.to_be_bytes();
-        let [m0, m1] = self.max_skew.to_be_bytes();
-        let [f0, f1, f2, f3] = self.first_packet.to_be_bytes();
-        let [p0, p1, p2, p3] = self.previous_packet.to_be_bytes();
-        let [s0, s1, s2, s3] = self.serial.to_be_bytes();
-        let (reason, len) = (self.reason.into(), u8::try_from(count).ok()?);
-        let (fixed, rest) = buffer.split_first_chunk_mut::<FIXED_BYTES>()?;
-        #[rustfmt::skip]
-        let bytes = [
-            b0, b1, m0, m1, f0, f1, f2, f3, p0, p1, p2, p3, s0, s1, s2, s3, reason, len,
-        ];
-        *fixed = bytes;
+        let len = u8::try_from(count).ok()?;
+        let begin = (u32::from(self.buffer_space) << 16) | u32::from(self.max_skew);
+        let (words, rest) = buffer.split_first_chunk_mut::<{ FIXED_BYTES - 2 }>()?;
+        let mut writer = Writer::new(words);
+        writer.u32(begin).ok()?;
+        writer.u32(self.first_packet).ok()?;
+        writer.u32(self.previous_packet).ok()?;
+        writer.u32(self.serial).ok()?;
+        let (end, rest) = rest.split_first_chunk_mut()?;
+        *end = [self.reason.into(), len];
         let (places, rest) = rest.split_at_mut_checked(count)?;
         for (place, ack) in places.iter_mut().zip(acks) {
             *place = u8::from(ack);
         }
         let (padding, rest) = rest.split_first_chunk_mut::<ACK_PADDING>()?;
         *padding = [0; ACK_PADDING];
-        let mut writer = Writer::new(rest);
+        let mut writer = Writer::new(rest.first_chunk_mut::<{ Trailer::BYTES }>()?);
         writer.u32(trailer.max_mtu).ok()?;
         writer.u32(trailer.if_mtu).ok()?;
         writer.u32(trailer.rwind).ok()?;

@@ -93,20 +93,27 @@ impl Header {
 
     /// The header as it is in the datagram.
     #[inline]
-    pub const fn to_bytes(&self) -> [u8; HEADER_BYTES] {
-        let [e0, e1, e2, e3] = self.epoch.to_be_bytes();
-        let [i0, i1, i2, i3] = self.cid.to_be_bytes();
-        let [n0, n1, n2, n3] = self.call_number.to_be_bytes();
-        let [q0, q1, q2, q3] = self.seq.to_be_bytes();
-        let [r0, r1, r2, r3] = self.serial.to_be_bytes();
-        let [c0, c1] = self.checksum.to_be_bytes();
-        let [s0, s1] = self.service_id.to_be_bytes();
-        #[rustfmt::skip]
-        let bytes = [
-            e0, e1, e2, e3, i0, i1, i2, i3, n0, n1, n2, n3, q0, q1, q2, q3, r0, r1, r2, r3,
-            self.packet_type, self.flags.0, self.user_status, self.security_index, c0, c1, s0, s1,
+    pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
+        let kind = [
+            self.packet_type,
+            self.flags.0,
+            self.user_status,
+            self.security_index,
         ];
-        bytes
+        let end = (u32::from(self.checksum) << 16) | u32::from(self.service_id);
+        // Words, which the compiler stores as such.
+        let words = [
+            self.epoch.to_be_bytes(),
+            self.cid.to_be_bytes(),
+            self.call_number.to_be_bytes(),
+            self.seq.to_be_bytes(),
+            self.serial.to_be_bytes(),
+            kind,
+            end.to_be_bytes(),
+        ];
+        let bytes = words.as_flattened().first_chunk().copied();
+        // There are so many.
+        bytes.unwrap_or([0; HEADER_BYTES])
     }
 
     /// The channel, which is less than [`CHANNELS`](super::CHANNELS).
