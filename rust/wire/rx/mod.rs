@@ -8,8 +8,10 @@
 
 mod abort;
 mod ack;
+pub mod debug;
 mod header;
 mod jumbo;
+pub mod version;
 
 pub use abort::AbortCode;
 pub use ack::{
