@@ -39,4 +39,5 @@ pub mod program;
 pub mod record;
 pub mod rpc;
 pub mod rx;
+pub mod rxperf;
 pub mod xdr;
