@@ -454,7 +454,9 @@ mod tests {
                 let expected = bits.fold(0, |word, byte| (word << 1) | u64::from(byte & 1));
                 assert_eq!(view.soft_acks_word(index), expected, "{count} {index}");
             }
-            assert_eq!(view.soft_acks_word(usize::MAX), 0);
+            for index in [usize::MAX, usize::MAX / 64 + 1] {
+                assert_eq!(view.soft_acks_word(index), 0);
+            }
         }
     }
 
