@@ -28,11 +28,16 @@ pub(crate) fn check(datagram: &[u8]) {
     assert_eq!(header.to_bytes(), datagram[..28]);
     assert_eq!(header.connection() | header.channel() as u32, header.cid);
     assert!(header.channel() < 4 && header.connection() % 4 == 0);
-    let is_type = matches!(header.packet_type, 1..=11 | 13);
-    assert_eq!(
-        PacketType::try_from(header.packet_type).map(u8::from).ok(),
-        is_type.then_some(header.packet_type)
-    );
+    let (flags, other) = (header.flags, Flags(header.user_status));
+    assert_eq!((flags | other).0, flags.0 | other.0);
+    assert_eq!(flags.without(other).0, flags.0 & !other.0);
+    let number = header.packet_type;
+    let packet_type = PacketType::try_from(number);
+    assert_eq!(packet_type.is_ok(), matches!(number, 1..=11 | 13));
+    match packet_type {
+        Ok(packet_type) => assert_eq!(u8::from(packet_type), number),
+        Err(error) => assert!(error.to_string().starts_with(&number.to_string())),
+    }
     check_packets(header, payload);
     check_ack(payload);
     let code = AbortCode::parse(payload);
@@ -92,12 +97,19 @@ fn check_packets(header: Header, payload: &[u8]) {
             bytes,
         }));
     }
-    assert_eq!(found.collect::<Vec<_>>(), expected);
+    let found: Vec<_> = found.collect();
+    assert_eq!(found, expected);
+    if let Some(Err(error)) = found.last() {
+        assert!(error.to_string().starts_with("a jumbogram that "));
+    }
 }
 
 /// An ACK says what OpenAFS's `rxi_ReceiveAckPacket` reads in it, and is written again.
 fn check_ack(payload: &[u8]) {
     let result = AckView::parse(payload);
+    if let Err(error) = result {
+        assert!(error.to_string().starts_with("an ACK "));
+    }
     if payload.len() < 18 {
         assert_eq!(result.unwrap_err(), AckError::Truncated);
         return;
@@ -172,8 +184,8 @@ fn check_debug(payload: &[u8]) {
             assert_eq!(request.number, word(payload, 0));
             assert_eq!(request.index, word(payload, 4) as i32);
             let known = (1..=5).contains(&request.number);
-            let query = request.query().map(|query| query as u32);
-            assert_eq!(query, known.then_some(request.number));
+            let again = |query| Request::new(query, request.index);
+            assert_eq!(request.query().map(again), known.then_some(request));
         }
         None => assert!(payload.len() < 8),
     }

@@ -101,9 +101,12 @@ pub(crate) fn check(bytes: &[u8], cuts: &[usize]) {
         Ok(request) => request,
         Err(error) => {
             assert!(error.to_string().starts_with("a request "));
+            assert!([-6, -453, -455].contains(&error.abort_code().0));
             return;
         }
     };
+    let cookie = request.reply_len() - request.reply_bytes();
+    assert_eq!(cookie, if request.has_cookie() { 4 } else { 0 });
     let mut buffer = [0xaa; Request::MAX_BYTES];
     let mut writer = Writer::new(&mut buffer);
     let result = request.write(&mut writer);
