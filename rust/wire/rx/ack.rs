@@ -73,8 +73,8 @@ impl From<AckReason> for u8 {
 /// Why a payload is no ACK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckError {
-    /// It ends before what it says of the packets does. OpenAFS drops one that has no first byte of that, and of others reads
-    /// what there is; Linux drops the former, and aborts the call for the latter.
+    /// It ends before what it says of the packets does. OpenAFS and Linux drop one of less than 18 bytes; of others OpenAFS
+    /// reads what there is, and Linux aborts the call.
     Truncated,
     /// Its reason is none that there is. Both OpenAFS and Linux read all the rest nevertheless.
     UnknownReason(u8),
@@ -132,6 +132,8 @@ impl Trailer {
 
     /// Reads as many of the words as there are: two are of AFS 3.3, three of 3.4a, and all four of 3.5, which is what all send
     /// today. For the other two there is what OpenAFS goes on with then: the window with which it began, and no jumbograms.
+    ///
+    /// OpenAFS reads the third of three only if nothing follows it.
     ///
     /// `None` if there are fewer. OpenAFS goes back to packets of 1444 bytes then, without jumbograms; Linux changes nothing,
     /// nor does it for all those with fewer than four.
