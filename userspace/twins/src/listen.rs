@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use rustix::{
     io::Errno,
-    net::{listen, sockopt},
+    net::{listen, socket_with, sockopt, AddressFamily, SocketFlags, SocketType},
     process::{getrlimit, setrlimit, Resource, Rlimit},
 };
 
@@ -45,6 +45,35 @@ pub fn udp(port: u16) -> anyhow::Result<UdpSocket> {
     bind(port, UdpSocket::bind)
 }
 
+/// So many sockets for datagrams on one port, as [`udp()`], each of which gets those of some clients.
+///
+/// # Errors
+///
+/// The port is taken, or the system does not let us have it.
+pub fn udp_group(port: u16, count: usize) -> anyhow::Result<Vec<UdpSocket>> {
+    let mut sockets: Vec<UdpSocket> = Vec::with_capacity(count);
+    for _ in 0..count {
+        // The first one may have got any port.
+        let port = match sockets.first() {
+            Some(first) => first.local_addr().context("there is no address")?.port(),
+            None => port,
+        };
+        sockets.push(bind(port, bind_in_group)?);
+    }
+    Ok(sockets)
+}
+
+fn bind_in_group(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let socket = socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseport(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    Ok(socket.into())
+}
+
 fn bind<T>(port: u16, bind: impl Fn(SocketAddr) -> io::Result<T>) -> anyhow::Result<T> {
     bind((Ipv6Addr::UNSPECIFIED, port).into())
         .or_else(|error| match Errno::from_io_error(&error) {
@@ -66,11 +95,20 @@ pub fn serve(
     address: io::Result<SocketAddr>,
     server: &mut dyn Server,
 ) -> anyhow::Result<Infallible> {
+    announce(what, address)?;
+    server.serve().context("cannot serve")
+}
+
+/// Says on standard output that clients may come.
+///
+/// # Errors
+///
+/// There is no address, or nobody reads what is said.
+pub fn announce(what: &str, address: io::Result<SocketAddr>) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{what} {}", address?)
         .and_then(|()| out.flush())
-        .context("cannot write to standard output")?;
-    server.serve().context("cannot serve")
+        .context("cannot write to standard output")
 }
 
 /// Takes as many descriptors as the system lets it have. If it does not, there are fewer connections.
