@@ -72,9 +72,10 @@ fn one_connection_has_a_rate_and_figures_that_fit_together() {
     else {
         panic!("{}", run.out);
     };
-    // As far as the digits that are printed allow.
+    // As far as the digits that are printed allow. The seconds go on until the thread is at its turn to end; with one in
+    // flight, the shortest round trip bounds the rate from above.
     assert!(
-        (rate * seconds / messages - 1.0).abs() < 0.05,
+        rate * seconds / messages > 0.95 && rate * min < 1e6 * 1.05,
         "{}",
         run.out
     );
