@@ -51,12 +51,18 @@ two_cpus='
 	work() { taskset -c "$1" awk "BEGIN { for (i = 0; i < 300000; i++) n += i }"; }
 	# What is read from the disk, and what the guest does after its start, is over then.
 	work 0
-	start=$(date +%s%N)
-	work 0
-	one=$(date +%s%N)
-	work 0 & work 1 & wait
-	both=$(date +%s%N)
-	ratio=$(((both - one) * 100 / (one - start)))
+	one= both=
+	# What else happens, such as a wait for the host, only ever takes longer.
+	for _ in 1 2 3 4 5; do
+		start=$(date +%s%N)
+		work 0
+		middle=$(date +%s%N)
+		work 0 & work 1 & wait
+		end=$(date +%s%N)
+		if [ -z "$one" ] || [ $((middle - start)) -lt "$one" ]; then one=$((middle - start)); fi
+		if [ -z "$both" ] || [ $((end - middle)) -lt "$both" ]; then both=$((end - middle)); fi
+	done
+	ratio=$((both * 100 / one))
 	if [ "$ratio" -gt 150 ] && [ "$ratio" -lt 250 ]; then echo twice; else echo "$ratio %"; fi'
 
 changes_are_thrown_away() {
