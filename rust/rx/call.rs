@@ -17,8 +17,8 @@ use crate::{
     storage::Storage, //
 };
 
-/// After how long without a word from the peer a call is given up, in µs (Linux, `rxrpc_max_call_lifetime`'s neighbour
-/// `next_rx_timo`, and OpenAFS's file server are between 12 and 30 s).
+/// After how long without a word from the peer a call is given up, in µs (OpenAFS has
+/// 12 s, and its file server 30 s; Linux has 20 s).
 pub(crate) const DEAD_US: u64 = 20_000_000;
 
 /// After how long without a word from the peer a client asks whether it is there, in µs.
@@ -161,6 +161,14 @@ impl<S: Storage> Channel<S> {
         self.receiver.acknowledge_implicitly();
         self.is_ping_due = false;
         self.ended = Some((self.number, outcome, counters));
+    }
+
+    /// Ends the call if it is a reply that the client has.
+    pub(crate) fn end_if_acknowledged(&mut self, now: Instant, peer: &mut Peer) {
+        let is_done = self.sender.as_ref().is_some_and(Sender::is_done);
+        if is_done && self.state == State::Replying {
+            self.end(now, peer, Outcome::Completed);
+        }
     }
 
     /// Aborts the call with `code`, unless it has ended.

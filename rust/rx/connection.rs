@@ -26,12 +26,10 @@ use crate::{
     receiver::Taken,
     sender::Sender,
     storage::Storage,
+    transmit::cost,
     CHANNELS,
     HEADER_BYTES, //
 };
-
-/// What a datagram costs beyond its own bytes: the headers of IPv4 and UDP.
-pub(crate) const DATAGRAM_OVERHEAD: u64 = 28;
 
 /// For how long a client waits for its next call to acknowledge a reply of one packet before it does so itself, in µs.
 const LAST_ACK_US: u64 = 10_000;
@@ -160,14 +158,6 @@ impl<S: Storage> Connection<S> {
         self.channels.iter().any(Channel::is_active)
     }
 
-    /// How many channels no call is on its way on.
-    pub fn free_channels(&self) -> usize {
-        self.channels
-            .iter()
-            .filter(|channel| !channel.is_active())
-            .count()
-    }
-
     /// The number of the newest call on a channel, or 0.
     pub fn call_number(&self, channel: usize) -> u32 {
         self.channels
@@ -294,11 +284,7 @@ impl<S: Storage> Connection<S> {
         if is_ours {
             self.heard_at = now;
             if datagram_bytes != 0 {
-                let bytes = u64::try_from(datagram_bytes).unwrap_or(0);
-                self.credit = self
-                    .credit
-                    .saturating_add(bytes)
-                    .saturating_add(DATAGRAM_OVERHEAD);
+                self.credit = self.credit.saturating_add(cost(datagram_bytes));
             }
         }
         is_ours
@@ -490,9 +476,7 @@ impl<S: Storage> Connection<S> {
             if sender.on_ack(now, &view, header.serial, peer).is_err() {
                 return channel.abort(now, peer, AbortCode::PROTOCOL_ERROR);
             }
-            if sender.is_done() && channel.state == State::Replying {
-                channel.end(now, peer, Outcome::Completed);
-            }
+            channel.end_if_acknowledged(now, peer);
         }
         if ack.reason == AckReason::Ping {
             channel
@@ -529,9 +513,7 @@ impl<S: Storage> Connection<S> {
         channel.heard_at = now;
         if let Some(sender) = &mut channel.sender {
             sender.on_implicit_ack();
-            if sender.is_done() && channel.state == State::Replying {
-                channel.end(now, peer, Outcome::Completed);
-            }
+            channel.end_if_acknowledged(now, peer);
         }
     }
 

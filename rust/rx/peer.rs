@@ -90,6 +90,11 @@ impl Peer {
         self.max_data_bytes = Some(bytes.saturating_sub(HEADER));
     }
 
+    /// How many packets to it a call of so many bytes has. No data is a packet, too.
+    pub(crate) fn packets(&self, bytes: u64) -> u64 {
+        bytes.div_ceil(u64::from(self.data_bytes()).max(1)).max(1)
+    }
+
     /// How many bytes of a call a packet to it carries.
     pub(crate) fn data_bytes(&self) -> u16 {
         self.max_data_bytes.unwrap_or(DATA_BYTES).min(DATA_BYTES)

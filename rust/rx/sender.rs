@@ -99,16 +99,13 @@ impl<U: AsMut<[Sent]> + AsRef<[Sent]>> Sender<U> {
         length: u64,
         unacked: Option<U>,
     ) -> Option<Self> {
-        let data_bytes = peer.data_bytes();
-        // No data is a packet, too.
-        let packets = length.div_ceil(u64::from(data_bytes).max(1)).max(1);
         // Numbers beyond would make comparing them hard.
-        let last = u32::try_from(packets)
+        let last = u32::try_from(peer.packets(length))
             .ok()
             .filter(|last| *last <= u32::MAX / 2)?;
         Some(Self {
             length,
-            data_bytes,
+            data_bytes: peer.data_bytes(),
             last,
             available: last,
             holds_last: false,

@@ -168,7 +168,7 @@ impl<V: Service> Served<V> {
         channel: usize,
         bytes: u64,
     ) {
-        let packets = bytes.div_ceil(u64::from(peer.data_bytes()).max(1));
+        let packets = peer.packets(bytes);
         let unacked = if packets > 1 {
             service.unacked(packets)
         } else {

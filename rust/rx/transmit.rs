@@ -8,14 +8,16 @@ use wire::rx::{
     Flags,
     Header,
     PacketType,
-    Trailer, //
+    Trailer,
+    ACK_FIXED_BYTES,
+    ACK_PADDING,
+    MAX_ACKS, //
 };
 
 use crate::{
     connection::{
         Connection,
-        Side,
-        DATAGRAM_OVERHEAD, //
+        Side, //
     },
     instant::Instant,
     peer::Peer,
@@ -27,14 +29,18 @@ use crate::{
 };
 
 /// The largest header and payload of a packet that is not DATA, in bytes: an ACK that tells of as many packets as it can.
-pub const MAX_CONTROL_BYTES: usize = HEADER_BYTES + 18 + 255 + 3 + Trailer::BYTES;
+pub const MAX_CONTROL_BYTES: usize =
+    HEADER_BYTES + ACK_FIXED_BYTES + MAX_ACKS + ACK_PADDING + Trailer::BYTES;
+
+/// What a datagram costs beyond its own bytes: the headers of IPv4 and UDP.
+const DATAGRAM_OVERHEAD: usize = 28;
 
 /// The payload of a ping that is to prove an address. It has no trailer, so that the smallest request of a fetch pays for it;
 /// OpenAFS and Linux can do without.
-const PROOF_PAYLOAD_BYTES: usize = 18;
+const PROOF_PAYLOAD_BYTES: usize = ACK_FIXED_BYTES;
 
 /// What it costs, beyond what any datagram does.
-const PROOF_BYTES: usize = HEADER_BYTES + PROOF_PAYLOAD_BYTES + 28;
+const PROOF_BYTES: usize = HEADER_BYTES + PROOF_PAYLOAD_BYTES + DATAGRAM_OVERHEAD;
 
 /// How soon a ping that was to prove the peer's address is repeated at first, in µs.
 const REACH_US: u64 = 250_000;
@@ -367,10 +373,8 @@ impl Transmit {
 }
 
 /// What a datagram of so many bytes costs, with the headers of IPv4 and UDP.
-fn cost(bytes: usize) -> u64 {
-    u64::try_from(bytes)
-        .unwrap_or(u64::MAX)
-        .saturating_add(DATAGRAM_OVERHEAD)
+pub(crate) fn cost(bytes: usize) -> u64 {
+    u64::try_from(bytes.saturating_add(DATAGRAM_OVERHEAD)).unwrap_or(u64::MAX)
 }
 
 /// How many bytes a DATA packet has, with its header.

@@ -17,7 +17,7 @@ pub const MAX_ACKS: usize = 255;
 pub const ACK_PADDING: usize = 3;
 
 /// How many bytes come before what an ACK says of each packet.
-const FIXED_BYTES: usize = 18;
+pub const ACK_FIXED_BYTES: usize = 18;
 
 /// Why an ACK is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -196,7 +196,7 @@ impl<'a> AckView<'a> {
     #[inline]
     pub fn parse(payload: &'a [u8]) -> Result<Self, AckError> {
         let (fixed, rest) = payload
-            .split_first_chunk::<FIXED_BYTES>()
+            .split_first_chunk::<ACK_FIXED_BYTES>()
             .ok_or(AckError::Truncated)?;
         let [b0, b1, m0, m1, f0, f1, f2, f3, p0, p1, p2, p3, s0, s1, s2, s3, reason, count] =
             *fixed;
@@ -302,7 +302,7 @@ impl Ack {
         let count = acks.len();
         let len = u8::try_from(count).ok()?;
         let begin = (u32::from(self.buffer_space) << 16) | u32::from(self.max_skew);
-        let (words, rest) = buffer.split_first_chunk_mut::<{ FIXED_BYTES - 2 }>()?;
+        let (words, rest) = buffer.split_first_chunk_mut::<{ ACK_FIXED_BYTES - 2 }>()?;
         let mut writer = Writer::new(words);
         writer.u32(begin).ok()?;
         writer.u32(self.first_packet).ok()?;
@@ -321,7 +321,7 @@ impl Ack {
         writer.u32(trailer.if_mtu).ok()?;
         writer.u32(trailer.rwind).ok()?;
         writer.u32(trailer.jumbo_max).ok()?;
-        Some(count.saturating_add(FIXED_BYTES + ACK_PADDING + Trailer::BYTES))
+        Some(count.saturating_add(ACK_FIXED_BYTES + ACK_PADDING + Trailer::BYTES))
     }
 }
 

@@ -20,6 +20,7 @@ pub use ack::{
     AckReason,
     AckView,
     Trailer,
+    ACK_FIXED_BYTES,
     ACK_PADDING,
     MAX_ACKS, //
 };

@@ -12,7 +12,12 @@ use std::{
 
 use rx::Instant;
 
-use crate::{incoming::Incoming, outgoing::Outgoing, table::Table, Options, Transmission};
+use crate::{
+    incoming::Incoming,
+    outgoing::Outgoing,
+    table::{Shard, Table},
+    Options, Transmission,
+};
 
 /// What a listener and its timer share.
 #[derive(Debug)]
@@ -44,6 +49,21 @@ impl Shared {
     fn now(&self) -> Instant {
         // More than 500,000 years fit.
         Instant::from_micros(self.began.elapsed().as_micros() as u64)
+    }
+
+    /// Puts what a client is to be sent into `outgoing`.
+    fn transmit(
+        &self,
+        now: Instant,
+        mut shard: MutexGuard<'_, Shard>,
+        client: SocketAddr,
+        outgoing: &mut Outgoing,
+    ) {
+        let deadline = shard.transmit(now, client, outgoing);
+        drop(shard);
+        if let Some(at) = deadline {
+            self.timer.set(at);
+        }
     }
 }
 
@@ -82,11 +102,7 @@ pub(crate) fn listen(shared: &Shared, options: &Options) -> io::Result<Infallibl
             }
             match options.transmit {
                 Transmission::AtOnce => {
-                    let deadline = shard.transmit(now, from, &mut outgoing);
-                    drop(shard);
-                    if let Some(at) = deadline {
-                        shared.timer.set(at);
-                    }
+                    shared.transmit(now, shard, from, &mut outgoing);
                     outgoing.flush(&shared.socket)?;
                 }
                 Transmission::Deferred if turns.contains(&from) => {}
@@ -94,12 +110,8 @@ pub(crate) fn listen(shared: &Shared, options: &Options) -> io::Result<Infallibl
             }
         }
         for client in turns.drain(..) {
-            let mut shard = shared.table.lock(shared.table.place(client));
-            let deadline = shard.transmit(now, client, &mut outgoing);
-            drop(shard);
-            if let Some(at) = deadline {
-                shared.timer.set(at);
-            }
+            let shard = shared.table.lock(shared.table.place(client));
+            shared.transmit(now, shard, client, &mut outgoing);
             if outgoing.is_full() {
                 outgoing.flush(&shared.socket)?;
             }
