@@ -10,6 +10,7 @@ use crate::{
     gate::GateGuard,
     limits::Used,
     listener::Listener,
+    packets::port::PacketPort,
     params::Serve,
     peer_stream::PeerStream,
     pool::Cx,
@@ -27,6 +28,7 @@ use crate::{
             Ticks, //
         },
         list::Linked,
+        napi::Polled,
         once::Once64,
         tcp::{
             self,
@@ -85,6 +87,8 @@ pub(crate) enum State {
     Stream(PeerStream),
     /// To serve datagrams.
     Port(Port),
+    /// To serve packets of a protocol.
+    Packets(PacketPort),
     /// Nothing is left to do, or nothing was begun.
     Closed,
 }
@@ -297,6 +301,18 @@ impl Linked<Conn> {
         }
     }
 
+    /// Asks for a turn. Returns whether the caller has to see to it that there is one.
+    ///
+    /// Any context.
+    #[must_use]
+    pub(crate) fn wake_for(this: ArcBorrow<'_, Self>) -> bool {
+        let is_queued = this.turns.wake();
+        if is_queued {
+            this.woken.set(Ticks::now().to_bits());
+        }
+        is_queued
+    }
+
     /// Puts a connection that is to be queued on the list of the worker of the current CPU.
     fn queue(this: ArcBorrow<'_, Self>) {
         this.woken.set(Ticks::now().to_bits());
@@ -324,9 +340,7 @@ impl Linked<Conn> {
     /// Process context, in the worker.
     pub(crate) fn run(this: Arc<Self>, cx: &mut Cx<'_>) -> Option<Arc<Self>> {
         let turn = this.turns.begin()?;
-        let now = Ticks::now();
-        let delay = clock::ticks_to_ns(now.since(Ticks::from_bits(this.woken.get())));
-        Self::run_turn(&this, turn, Measure::start(&this, now, delay), cx).then_some(this)
+        Self::run_turn(&this, turn, Measure::start_queued(&this), cx).then_some(this)
     }
 
     /// Has a turn in a worker. Returns whether to have the next one after a while.
@@ -339,9 +353,6 @@ impl Linked<Conn> {
         let core = this.shared.stats.core(cx.slot);
         cx.start = measure.start;
         core.count(Counter::TurnsWorker);
-        if measure.delay != 0 {
-            core.queue_delay(measure.delay);
-        }
         let closing = this.closing();
         let (next, what) = match &mut *turn {
             State::Closed => (Next::Wait, c"closed"),
@@ -350,6 +361,11 @@ impl Linked<Conn> {
             }
             State::Listener(listener) => (listener.turn(this, cx), c"listener"),
             State::Port(port) => (port.turn(&this.shared, cx), c"datagrams"),
+            State::Packets(port) if closing.is_some() => {
+                port.stop(&this.shared, &this.info, cx);
+                (Next::Close(CloseReason::Stop), c"closed")
+            }
+            State::Packets(port) => (port.turn(&this.shared, &this.info, cx), c"packets"),
             State::Stream(stream) => (stream.turn(this, closing, cx), c"stream"),
         };
         if let Next::Close(reason) | Next::Abort(reason) = next {
@@ -390,7 +406,7 @@ impl Linked<Conn> {
         if shared.may_sleep || !is_allowed {
             return false;
         }
-        let had = shared.pool.with_inline(|inline| {
+        let had = shared.pool.with_inline(true, |inline| {
             let Some(mut turn) = this.turns.begin_idle() else {
                 return false;
             };
@@ -413,6 +429,66 @@ impl Linked<Conn> {
     }
 }
 
+impl Linked<Conn> {
+    /// Has the turn of a packet service's core in softirq, as it was asked to. A worker has it if it must not be here.
+    ///
+    /// Softirq.
+    pub(crate) fn run_packets(this: ArcBorrow<'_, Self>) -> Polled {
+        let shared = &this.shared;
+        // Softirq's own budget is the only one where everything is to be served in it.
+        let is_bounded = match shared.params.serve() {
+            Serve::Inline => false,
+            Serve::Auto => true,
+            Serve::Worker => {
+                Self::queue(this);
+                return Polled::default();
+            }
+        };
+        let had = shared.pool.with_inline(is_bounded, |inline| {
+            let Some(mut turn) = this.turns.begin() else {
+                return Polled::default();
+            };
+            let State::Packets(port) = &mut *turn else {
+                // It was closed meanwhile.
+                if turn.end(false) {
+                    Self::queue(this);
+                }
+                return Polled::default();
+            };
+            if this.closing().is_some() {
+                if turn.end(true) {
+                    Self::queue(this);
+                }
+                return Polled::default();
+            }
+            let core = shared.stats.core(inline.slot());
+            let measure = Measure::start_queued(&this);
+            let mut work = 0;
+            let next = inline.serve(measure.start, |cx| {
+                let before = cx.requests_left;
+                let next = port.turn(shared, &this.info, cx);
+                // CAST: As many as a budget allows, which are less than 2^32.
+                work = (before - cx.requests_left) as u32;
+                next
+            });
+            core.count(Counter::TurnsInline);
+            measure.end(&this, core, c"packets", true);
+            let again = turn.end(next != Next::Wait);
+            if again {
+                this.woken.set(Ticks::now().to_bits());
+            }
+            Polled {
+                work: work.max(1),
+                again,
+            }
+        });
+        had.unwrap_or_else(|| {
+            Self::queue(this);
+            Polled::default()
+        })
+    }
+}
+
 /// Measures a turn.
 struct Measure {
     start: Ticks,
@@ -430,7 +506,17 @@ impl Measure {
         }
     }
 
+    /// Measures the turn of a connection that was queued.
+    fn start_queued(conn: &Conn) -> Self {
+        let now = Ticks::now();
+        let delay = clock::ticks_to_ns(now.since(Ticks::from_bits(conn.woken.get())));
+        Self::start(conn, now, delay)
+    }
+
     fn end(self, conn: &Conn, core: &Core, what: &CStr, is_inline: bool) {
+        if self.delay != 0 {
+            core.queue_delay(self.delay);
+        }
         let time = clock::ticks_to_ns(Ticks::now().since(self.start));
         core.service_time(time);
         trace::turn(conn.shared.name, || {

@@ -4,11 +4,13 @@
 
 use crate::{
     conn::Info,
+    packets::site::Sites,
     params::MEMORY_BYTES,
     stats::{
         text,
         Counter, //
     },
+    svc::Shared,
     sys::{
         clock,
         debugfs::{
@@ -45,7 +47,7 @@ impl<T: Show> DebugFile<T> {
 
 /// The files of ksf itself, in the directory that has those of services, too.
 pub(crate) struct Files {
-    files: Option<[File<Listing>; 5]>,
+    files: Option<[File<Listing>; 6]>,
 }
 
 impl Files {
@@ -63,6 +65,7 @@ impl Files {
             dir.file(c"conns", Listing(conns))?,
             dir.file(c"limits", Listing(limits))?,
             dir.file(c"peers", Listing(peers))?,
+            dir.file(c"cores", Listing(cores))?,
         ];
         global::set_debugfs_dir(Some(dir));
         Ok(Self { files: Some(files) })
@@ -173,6 +176,10 @@ fn limits(f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
     global::with_registry(|registry| {
         for shared in registry.services() {
+            if let Some(result) = shared.with_packets(|sites| packet_limits(f, shared, sites)) {
+                result?;
+                continue;
+            }
             let name = text(shared.name);
             let params = shared.params;
             let stats = &shared.stats;
@@ -235,6 +242,51 @@ fn limits(f: &mut fmt::Formatter<'_>) -> fmt::Result {
                     "scope={name} limit={limit} value={value} used={used} hits={hits}"
                 )?;
             }
+        }
+        Ok(())
+    })
+}
+
+/// Writes the limits of a packet service.
+fn packet_limits(f: &mut fmt::Formatter<'_>, shared: &Shared, sites: &Sites) -> fmt::Result {
+    let name = text(shared.name);
+    let hits = shared.stats.sum(Counter::DroppedQueue);
+    let (mut most, mut bytes) = (0, 0);
+    for site in sites.iter() {
+        most = site.load().packets().max(most);
+        bytes += site.load().bytes();
+    }
+    let params = sites.params();
+    for (limit, value, used) in [
+        ("queue_packets", params.queue_packets.get(), most),
+        ("queue_bytes", params.queue_bytes.get(), bytes),
+    ] {
+        writeln!(
+            f,
+            "scope={name} limit={limit} value={value} used={used} hits={hits}"
+        )?;
+    }
+    Ok(())
+}
+
+fn cores(f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    global::with_registry(|registry| {
+        for shared in registry.services() {
+            let name = text(shared.name);
+            let of_sites = shared.with_packets(|sites| {
+                sites.iter().try_for_each(|site| {
+                    writeln!(
+                        f,
+                        "service={name} cpu={} queued={} queued_bytes={} turns={} received={}",
+                        site.cpu().as_u32(),
+                        site.load().packets(),
+                        site.load().bytes(),
+                        site.turns.get(),
+                        site.received.get(),
+                    )
+                })
+            });
+            of_sites.unwrap_or(Ok(()))?;
         }
         Ok(())
     })

@@ -21,6 +21,7 @@ mod limits;
 mod listener;
 mod network;
 mod outgoing;
+mod packets;
 mod params;
 mod peer_stream;
 mod pool;
@@ -44,7 +45,22 @@ pub use datagram::{
 };
 pub use debug::DebugFile;
 pub use network::Network;
-pub use params::ServiceParams;
+pub use packets::{
+    service::PacketService,
+    turn::{
+        Turn,
+        HAND_OVERS, //
+    }, //
+};
+pub use params::{
+    PacketParams,
+    ServiceParams, //
+};
+#[doc(hidden)]
+pub use params::{
+    NO_CONNECTIONS,
+    UDP_ONLY, //
+};
 pub use received::{
     Ahead,
     Received,
@@ -71,9 +87,17 @@ pub use sys::{
     },
     clock::coarse_ms,
     debugfs::Show,
+    errno::no_buffers,
+    packet::{
+        Packet,
+        SharedPacket, //
+    },
+    pages::Pages,
     param,
     random::random,
-    softirq::SoftirqLock, //
+    sender::Part,
+    softirq::SoftirqLock,
+    udp::Flow, //
 };
 
 module! {

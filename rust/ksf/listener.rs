@@ -136,7 +136,7 @@ fn open(socket: TcpSocket, shared: &Arc<Shared>, cx: &mut Cx<'_>) {
         trace::limit_hit(shared.name, c"memory_bytes", memory.used());
         return refuse(socket, Counter::RefusedMemory);
     }
-    let Ok(service) = shared.service.open(address) else {
+    let Some(Ok(service)) = shared.service.as_ref().map(|service| service.open(address)) else {
         return refuse(socket, Counter::RefusedService);
     };
     let Ok(conn) = Conn::new(shared, Some((address, peer.used().clone())), Some(local)) else {

@@ -166,3 +166,78 @@ macro_rules! service_params {
         };
     };
 }
+
+/// The parameters that every packet service has, declared with [`packet_params!`](crate::packet_params).
+pub struct PacketParams {
+    /// What it has in common with other services. There are no connections of TCP.
+    pub service: ServiceParams,
+    /// Datagrams that may wait for a core.
+    pub queue_packets: &'static Number,
+    /// Bytes of memory that datagrams may take which wait, for all cores together.
+    pub queue_bytes: &'static Number,
+}
+
+/// What a packet service has in place of `proto`.
+#[doc(hidden)]
+pub static UDP_ONLY: Choice = Choice::new(&["udp"]);
+
+/// What a packet service has in place of the limits of connections of TCP.
+#[doc(hidden)]
+pub static NO_CONNECTIONS: Number = Number::new(0, 0, 0);
+
+/// Declares the parameters that every packet service has, and a static [`PacketParams`] that holds them.
+///
+/// # Examples
+///
+/// ```ignore
+/// ksf::packet_params! {
+///     static PARAMS: port = 7009;
+/// }
+/// ```
+#[macro_export]
+macro_rules! packet_params {
+    ($(#[$meta:meta])* $vis:vis static $static:ident: port = $port:literal;) => {
+        $(#[$meta])*
+        $vis static $static: $crate::PacketParams = {
+            $crate::module_param! {
+                static PORT: port = $port in 1..=65535, mode 0o444, "UDP port";
+            }
+            $crate::module_param! {
+                static BIND: bind: $crate::param::Address = $crate::param::Address::new(
+                    ::core::net::IpAddr::V6(::core::net::Ipv6Addr::UNSPECIFIED)
+                ), mode 0o444,
+                "IP address that is served (default ::, which is all, IPv4 and IPv6)";
+            }
+            $crate::module_param! {
+                static SERVE: serve: $crate::param::Choice =
+                    $crate::param::Choice::new(&["auto", "inline", "worker"]), mode 0o644,
+                "where packets are served: auto (default), inline (in softirq) or worker";
+            }
+            $crate::module_param! {
+                static QUEUE_PACKETS: queue_packets = 4096 in 1..=1048576, mode 0o644,
+                "datagrams that may wait for a core";
+            }
+            $crate::module_param! {
+                static QUEUE_BYTES: queue_bytes = 67108864 in 1048576..=1099511627776, mode 0o644,
+                "bytes of memory that datagrams may take which wait, for all cores together";
+            }
+            $crate::PacketParams {
+                service: $crate::ServiceParams {
+                    port: &PORT,
+                    bind: &BIND,
+                    proto: &$crate::UDP_ONLY,
+                    serve: &SERVE,
+                    max_conns: &$crate::NO_CONNECTIONS,
+                    max_conns_per_peer: &$crate::NO_CONNECTIONS,
+                    conn_bytes: &$crate::NO_CONNECTIONS,
+                    first_byte_timeout_ms: &$crate::NO_CONNECTIONS,
+                    request_timeout_ms: &$crate::NO_CONNECTIONS,
+                    send_timeout_ms: &$crate::NO_CONNECTIONS,
+                    idle_timeout_ms: &$crate::NO_CONNECTIONS,
+                },
+                queue_packets: &QUEUE_PACKETS,
+                queue_bytes: &QUEUE_BYTES,
+            }
+        };
+    };
+}

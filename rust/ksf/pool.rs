@@ -111,7 +111,14 @@ impl Pool {
     ///
     /// Any context. To be called by who was told to by [`Turns`](crate::sys::turns::Turns).
     pub(crate) fn queue(&self, conn: Arc<Linked<Conn>>) {
-        let Some(core) = self.core_for(CpuId::current()) else {
+        self.queue_on(CpuId::current(), conn);
+    }
+
+    /// Queues `conn` on the worker of `cpu`, or on another one if that has none.
+    ///
+    /// As [`queue()`](Self::queue()).
+    pub(crate) fn queue_on(&self, cpu: CpuId, conn: Arc<Linked<Conn>>) {
+        let Some(core) = self.core_for(cpu) else {
             return;
         };
         // A connection that is to be queued is on no list.
@@ -157,15 +164,24 @@ impl Pool {
     }
 
     /// Calls `with` with what softirqs of the current CPU serve with, or returns [`None`] when there is nothing: another
-    /// CPU's worker has to do it.
+    /// CPU's worker has to do it. If it is not `is_bounded`, that is not so for want of budget, for something else bounds it.
     ///
     /// Softirq.
-    pub(crate) fn with_inline<R>(&self, with: impl FnOnce(&mut Inline) -> R) -> Option<R> {
+    pub(crate) fn with_inline<R>(
+        &self,
+        is_bounded: bool,
+        with: impl FnOnce(&mut Inline) -> R,
+    ) -> Option<R> {
         let core = self.core(CpuId::current())?;
         // Softirqs do not interrupt each other; only who reads the statistics may hold it, for a moment.
         let mut inline = core.worker.inline.try_lock()?;
         let inline = (*inline).as_mut()?;
-        inline.has_budget().then(|| with(inline))
+        if !is_bounded {
+            inline.requests_left = BUDGET.get();
+        } else if !inline.has_budget() {
+            return None;
+        }
+        Some(with(inline))
     }
 }
 

@@ -96,6 +96,10 @@ counters! {
     DroppedRoute = c"dropped_route",
     /// Datagrams that the service dropped.
     DroppedService = c"dropped_service",
+    /// Datagrams for a core for which as many waited already as may.
+    DroppedQueue = c"dropped_queue",
+    /// Datagrams that a core gave to another one, to which they belong.
+    HandedOver = c"handed_over",
     /// Turns in softirq.
     TurnsInline = c"turns_inline",
     /// Turns in a worker.
@@ -104,7 +108,7 @@ counters! {
     BudgetEnds = c"budget_ends",
     /// Calls to TCP's or IP's send function.
     Sends = c"sends",
-    /// Turns that ended because the socket had no room for replies.
+    /// Turns that ended because the socket had no room for replies, and datagrams that were not sent for that.
     SendBlocked = c"send_blocked",
     /// Turns that read nothing because a memory limit was reached.
     MemoryStops = c"memory_stops",

@@ -15,7 +15,19 @@ use crate::{
         Peers, //
     },
     listener::Listener,
-    params::ServiceParams,
+    packets::{
+        port::PacketPort,
+        service::{
+            erase,
+            AnyPackets,
+            PacketService, //
+        },
+        site::Sites, //
+    },
+    params::{
+        PacketParams,
+        ServiceParams, //
+    },
     pool::Pool,
     port::Port,
     service::{
@@ -114,7 +126,25 @@ impl Svc {
         let service = Arc::new(service, GFP_KERNEL)?;
         let service = KBox::new(Erased { service }, GFP_KERNEL)?;
         Ok(Self {
-            running: Started::start(name, service, S::MAY_SLEEP, params)?,
+            running: Started::start(name, Kind::Requests(service, S::MAY_SLEEP), params)?,
+        })
+    }
+
+    /// Starts a service that runs a protocol of its own over UDP.
+    ///
+    /// As [`start()`](Self::start()).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`start()`](Self::start()) and of [`PacketService::core()`].
+    pub fn start_packets<S: PacketService>(
+        name: &'static CStr,
+        service: S,
+        params: &'static PacketParams,
+    ) -> Result<Self> {
+        let kind = Kind::Packets(erase(service)?, params);
+        Ok(Self {
+            running: Started::start(name, kind, &params.service)?,
         })
     }
 
@@ -131,6 +161,14 @@ impl Svc {
     }
 }
 
+/// What is to be started.
+enum Kind {
+    /// A service that answers requests, and whether it may sleep.
+    Requests(KBox<dyn AnyService>, bool),
+    /// A service that runs a protocol of its own.
+    Packets(KBox<dyn AnyPackets>, &'static PacketParams),
+}
+
 /// A service that was started. Dropping it stops it.
 struct Started {
     shared: Arc<Shared>,
@@ -139,11 +177,20 @@ struct Started {
 impl Started {
     fn start(
         name: &'static CStr,
-        service: KBox<dyn AnyService>,
-        may_sleep: bool,
+        kind: Kind,
         params: &'static ServiceParams,
     ) -> Result<KBox<dyn Running>> {
         let pool = global::pool().ok_or(ENODEV)?;
+        let (service, may_sleep, packets) = match kind {
+            Kind::Requests(service, may_sleep) => (Some(service), may_sleep, None),
+            Kind::Packets(service, params) => {
+                let mut cpus = KVec::new();
+                for cpu in pool.active_cpus() {
+                    cpus.push(cpu, GFP_KERNEL)?;
+                }
+                (None, false, Some(Sites::new(service, cpus, params)?))
+            }
+        };
         let net = Net::current()?;
         let address = Self::probe(net, params)?;
         let (stats, table, peers, gate) =
@@ -163,6 +210,7 @@ impl Started {
                 net,
                 address,
                 order <- new_mutex!(Order::new()),
+                packets <- new_mutex!(packets),
                 sockets <- new_mutex!(KVec::new()),
                 is_stopped <- new_mutex!(false),
             }),
@@ -173,6 +221,10 @@ impl Started {
         let started = Self { shared };
         let started = KBox::new(started, GFP_KERNEL)?;
         let shared = &started.shared;
+        if shared.service.is_none() {
+            shared.start_packets()?;
+            return Ok(started);
+        }
         if params.tcp() {
             shared.start_tcp()?;
         }
@@ -241,7 +293,8 @@ pub(crate) struct Shared {
     pub(crate) name: &'static CStr,
     pub(crate) params: &'static ServiceParams,
     pub(crate) may_sleep: bool,
-    pub(crate) service: KBox<dyn AnyService>,
+    /// What answers requests; [`None`] for a packet service.
+    pub(crate) service: Option<KBox<dyn AnyService>>,
     pub(crate) stats: Stats,
     pub(crate) conns: Count,
     pub(crate) table: Table,
@@ -253,6 +306,9 @@ pub(crate) struct Shared {
     /// The listeners in the order of their slots.
     #[pin]
     order: Mutex<Order>,
+    /// What waits for the cores of a packet service, until it is stopped: it leads back here.
+    #[pin]
+    packets: Mutex<Option<Arc<Sites>>>,
     /// The listeners and UDP sockets.
     #[pin]
     sockets: Mutex<KVec<Arc<Linked<Conn>>>>,
@@ -278,16 +334,8 @@ impl Shared {
     fn start_udp(self: &Arc<Self>) -> Result {
         let mut order = Order::new();
         for cpu in self.pool.active_cpus() {
-            let socket = Socket::bind(
-                self.net,
-                Transport::Udp,
-                self.address,
-                Sharing::Group,
-                self.is_dual_stack(),
-            )?;
-            order.join(cpu)?;
-            reuseport::attach(&socket, &order.program()?)?;
-            let service = self.service.new_port()?;
+            let socket = self.new_udp_socket(cpu, &mut order)?;
+            let service = self.service.as_ref().ok_or(ENOTSUPP)?.new_port()?;
             Linked::start(self.new_socket()?, |conn| {
                 self.add_socket(conn)?;
                 let socket = udp::Attached::new(socket, conn.clone());
@@ -295,6 +343,43 @@ impl Shared {
             })?;
         }
         Ok(())
+    }
+
+    /// Opens a UDP socket for each core of a packet service.
+    fn start_packets(self: &Arc<Self>) -> Result {
+        let sites = self.packets.lock().clone().ok_or(ENOTSUPP)?;
+        let mut order = Order::new();
+        for &cpu in sites.cpus() {
+            let socket = self.new_udp_socket(cpu, &mut order)?;
+            Linked::start(self.new_socket()?, |conn| {
+                self.add_socket(conn)?;
+                sites.open(cpu, conn)?;
+                let port = PacketPort::new(socket, &sites, self, cpu)?;
+                Ok(State::Packets(port))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Opens the UDP socket of `cpu`, and steers datagrams to it.
+    fn new_udp_socket(&self, cpu: CpuId, order: &mut Order) -> Result<Socket> {
+        let socket = Socket::bind(
+            self.net,
+            Transport::Udp,
+            self.address,
+            Sharing::Group,
+            self.is_dual_stack(),
+        )?;
+        order.join(cpu)?;
+        reuseport::attach(&socket, &order.program()?)?;
+        Ok(socket)
+    }
+
+    /// Calls `with` with what waits for the cores of a packet service that is not stopped.
+    ///
+    /// Process context.
+    pub(crate) fn with_packets<R>(&self, with: impl FnOnce(&Sites) -> R) -> Option<R> {
+        self.packets.lock().as_deref().map(with)
     }
 
     /// Opens the listener of `cpu`, and steers connections to it.
@@ -344,6 +429,7 @@ impl Shared {
         }
         *is_stopped = true;
         let gently = Closing::Gently(CloseReason::Stop);
+        drop(self.packets.lock().take());
         for conn in core::mem::take(&mut *self.sockets.lock()) {
             Linked::close(conn.as_arc_borrow(), gently);
         }

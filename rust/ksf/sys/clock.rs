@@ -74,3 +74,11 @@ pub fn coarse_ms() -> u64 {
     let jiffies = unsafe { core::ptr::read_volatile(&raw const bindings::jiffies) };
     (jiffies as u64).wrapping_mul(1000) / u64::from(bindings::CONFIG_HZ)
 }
+
+/// Returns the time since the kernel was started, in ns.
+///
+/// Any context.
+pub(crate) fn monotonic_ns() -> u64 {
+    // SAFETY: It may be called in any context.
+    unsafe { bindings::ksf_shim_monotonic_ns() }
+}

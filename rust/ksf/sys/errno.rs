@@ -9,7 +9,7 @@ use kernel::{
 };
 
 /// `ENOBUFS`: the send buffer or a device's queue is full, or memory is short.
-pub(crate) fn no_buffers() -> Error {
+pub fn no_buffers() -> Error {
     of(bindings::ENOBUFS)
 }
 

@@ -4,6 +4,7 @@
 //!
 //! What is outside of this module uses only the safe types that it offers.
 
+pub(crate) mod arrivals;
 pub(crate) mod client;
 pub(crate) mod clock;
 pub(crate) mod completion;
@@ -15,17 +16,23 @@ pub(crate) mod held;
 pub(crate) mod hotplug;
 pub(crate) mod kthread;
 pub(crate) mod list;
+pub(crate) mod napi;
 pub(crate) mod netns;
 pub(crate) mod once;
+pub(crate) mod packet;
 pub(crate) mod page;
+pub(crate) mod pages;
 pub mod param;
 pub(crate) mod random;
 pub(crate) mod reuseport;
+pub(crate) mod routes;
+pub(crate) mod sender;
 pub(crate) mod skb;
 pub(crate) mod sockaddr;
 pub(crate) mod socket;
 pub(crate) mod softirq;
 pub(crate) mod tcp;
+pub(crate) mod timer;
 pub(crate) mod trace;
 pub(crate) mod turns;
 pub(crate) mod udp;

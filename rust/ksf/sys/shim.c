@@ -320,6 +320,11 @@ int ksf_shim_skb_append(struct sk_buff *skb, const struct sk_buff *from, u32 off
 	return err;
 }
 
+void ksf_shim_skb_get(struct sk_buff *skb)
+{
+	skb_get(skb);
+}
+
 void ksf_shim_consume_skb(struct sk_buff *skb)
 {
 	consume_skb(skb);
@@ -338,6 +343,68 @@ u32 ksf_shim_skb_len(const struct sk_buff *skb)
 u32 ksf_shim_skb_truesize(const struct sk_buff *skb)
 {
 	return skb->truesize;
+}
+
+void ksf_shim_skb_detach(struct sk_buff *skb)
+{
+	skb_orphan(skb);
+	skb_dst_drop(skb);
+	nf_reset_ct(skb);
+	secpath_reset(skb);
+	skb->dev = NULL;
+	ksf_shim_skb_set_mark(skb, 0);
+}
+
+/* Behind what IPv4, IPv6 and UDP keep there, which still counts. */
+#define KSF_SHIM_MARK (sizeof_field(struct sk_buff, cb) - 1)
+static_assert(sizeof(struct udp_skb_cb) <= KSF_SHIM_MARK);
+
+u8 ksf_shim_skb_mark(const struct sk_buff *skb)
+{
+	return skb->cb[KSF_SHIM_MARK];
+}
+
+void ksf_shim_skb_set_mark(struct sk_buff *skb, u8 mark)
+{
+	skb->cb[KSF_SHIM_MARK] = mark;
+}
+
+const u8 *ksf_shim_skb_head(struct sk_buff *skb, u32 len)
+{
+	return pskb_may_pull(skb, len) ? skb->data : NULL;
+}
+
+bool ksf_shim_skb_push(struct llist_head *list, struct sk_buff *skb)
+{
+	return llist_add(&skb->ll_node, list);
+}
+
+struct sk_buff *ksf_shim_skb_take(struct llist_head *list)
+{
+	struct llist_node *first = llist_reverse_order(llist_del_all(list));
+
+	return first ? llist_entry(first, struct sk_buff, ll_node) : NULL;
+}
+
+struct sk_buff *ksf_shim_skb_split(struct sk_buff *skb)
+{
+	struct sk_buff *next = skb->ll_node.next ? llist_entry(skb->ll_node.next, struct sk_buff, ll_node) : NULL;
+
+	skb_mark_not_on_list(skb);
+	return next;
+}
+
+struct page *ksf_shim_alloc_pages(unsigned int order)
+{
+	/* What is large may be refused: then it is made of small ones. */
+	gfp_t large = order ? __GFP_COMP | __GFP_NORETRY | __GFP_NOWARN : 0;
+
+	return alloc_pages(GFP_KERNEL | __GFP_ZERO | large, order);
+}
+
+void *ksf_shim_page_address(struct page *page)
+{
+	return page_address(page);
 }
 
 void ksf_shim_get_page(struct page *page)
@@ -420,184 +487,6 @@ bool ksf_shim_udp_queue_empty(struct sock *sk)
 {
 	return skb_queue_empty_lockless(&sk->sk_receive_queue) &&
 	       skb_queue_empty_lockless(&udp_sk(sk)->reader_queue);
-}
-
-/* What is in front of the payload: link, IP and UDP header. */
-#define KSF_SHIM_UDP_HEADROOM (MAX_HEADER + sizeof(struct ipv6hdr) + sizeof(struct udphdr))
-/* What is allocated in one piece; the rest is in pages. */
-#define KSF_SHIM_UDP_LINEAR 2048
-
-struct sk_buff *ksf_shim_udp_alloc(u32 len, gfp_t gfp)
-{
-	u32 linear = min_t(u32, len, KSF_SHIM_UDP_LINEAR);
-	struct sk_buff *skb;
-	int err;
-
-	skb = alloc_skb_with_frags(KSF_SHIM_UDP_HEADROOM + linear, len - linear, PAGE_ALLOC_COSTLY_ORDER, &err, gfp);
-	if (!skb)
-		return NULL;
-	skb_reserve(skb, KSF_SHIM_UDP_HEADROOM);
-	skb_put(skb, linear);
-	skb->data_len = len - linear;
-	skb->len += len - linear;
-	return skb;
-}
-
-int ksf_shim_udp_write(struct sk_buff *skb, u32 offset, const void *data, u32 len)
-{
-	return skb_store_bits(skb, offset, data, len);
-}
-
-bool ksf_shim_udp_reusable(struct sk_buff *skb)
-{
-	return !skb_shared(skb) && !skb_has_frag_list(skb) && !skb_is_gso(skb) && !skb_zcopy(skb) &&
-	       skb_frags_readable(skb);
-}
-
-/* Frees the skb if it fails. */
-static int ksf_shim_udp_header(struct sk_buff *skb, const struct ksf_shim_udp_flow *flow, u32 ip_header)
-{
-	struct udphdr *udp;
-
-	/* Whoever else looks at a received skb, such as tcpdump, keeps the headers that it had. */
-	if (skb_cow_head(skb, LL_RESERVED_SPACE(skb_dst_dev(skb)) + ip_header + sizeof(*udp))) {
-		kfree_skb(skb);
-		return -ENOBUFS;
-	}
-	skb_push(skb, sizeof(*udp));
-	skb_reset_transport_header(skb);
-	udp = udp_hdr(skb);
-	udp->source = flow->local_port;
-	udp->dest = flow->peer_port;
-	udp->len = htons(skb->len);
-	udp->check = 0;
-	skb->ip_summed = CHECKSUM_NONE;
-	return 0;
-}
-
-static int ksf_shim_udp_send4(struct sock *sk, struct sk_buff *skb, const struct ksf_shim_udp_flow *flow)
-{
-	struct net *net = sock_net(sk);
-	struct flowi4 fl4 = {
-		.flowi4_mark = READ_ONCE(sk->sk_mark),
-		.flowi4_oif = READ_ONCE(sk->sk_bound_dev_if),
-		.flowi4_proto = IPPROTO_UDP,
-		.fl4_sport = flow->local_port,
-		.fl4_dport = flow->peer_port,
-		.flowi4_uid = sk_uid(sk),
-	};
-	struct rtable *rt;
-	struct iphdr *ip;
-	int err;
-
-	memcpy(&fl4.daddr, flow->peer, sizeof(fl4.daddr));
-	memcpy(&fl4.saddr, flow->local, sizeof(fl4.saddr));
-	security_sk_classify_flow(sk, flowi4_to_flowi_common(&fl4));
-	rt = ip_route_output_flow(net, &fl4, sk);
-	if (IS_ERR(rt)) {
-		kfree_skb(skb);
-		return PTR_ERR(rt);
-	}
-	/* A broadcast address would multiply what one datagram asked for. */
-	if (rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST)) {
-		ip_rt_put(rt);
-		kfree_skb(skb);
-		return -EACCES;
-	}
-	skb_dst_set(skb, &rt->dst);
-	err = ksf_shim_udp_header(skb, flow, sizeof(*ip));
-	if (err)
-		return err;
-	udp_set_csum(false, skb, fl4.saddr, fl4.daddr, skb->len);
-
-	skb_push(skb, sizeof(*ip));
-	skb_reset_network_header(skb);
-	ip = ip_hdr(skb);
-	*(__be16 *)ip = htons((4 << 12) | (5 << 8) | READ_ONCE(inet_sk(sk)->tos));
-	ip->ttl = ip4_dst_hoplimit(&rt->dst);
-	ip->protocol = IPPROTO_UDP;
-	ip->saddr = fl4.saddr;
-	ip->daddr = fl4.daddr;
-	/* As __ip_make_skb(): what has to be fragmented may be. */
-	if (skb->len <= dst_mtu(&rt->dst) && ip_dont_fragment(sk, &rt->dst)) {
-		ip->frag_off = htons(IP_DF);
-		ip->id = 0;
-	} else {
-		ip->frag_off = 0;
-		skb->ignore_df = 1;
-		__ip_select_ident(net, ip, 1);
-	}
-	skb->protocol = htons(ETH_P_IP);
-	skb->priority = READ_ONCE(sk->sk_priority);
-	skb->mark = READ_ONCE(sk->sk_mark);
-	return ip_local_out(net, sk, skb);
-}
-
-#if IS_ENABLED(CONFIG_IPV6)
-static int ksf_shim_udp_send6(struct sock *sk, struct sk_buff *skb, const struct ksf_shim_udp_flow *flow)
-{
-	struct net *net = sock_net(sk);
-	struct flowi6 fl6 = {
-		.flowi6_mark = READ_ONCE(sk->sk_mark),
-		.flowi6_oif = flow->interface ?: READ_ONCE(sk->sk_bound_dev_if),
-		.flowi6_proto = IPPROTO_UDP,
-		.fl6_sport = flow->local_port,
-		.fl6_dport = flow->peer_port,
-		.flowi6_uid = sk_uid(sk),
-	};
-	struct dst_entry *dst;
-	int err;
-
-	memcpy(&fl6.daddr, flow->peer, sizeof(fl6.daddr));
-	memcpy(&fl6.saddr, flow->local, sizeof(fl6.saddr));
-	security_sk_classify_flow(sk, flowi6_to_flowi_common(&fl6));
-	dst = ip6_dst_lookup_flow(net, sk, &fl6, NULL);
-	if (IS_ERR(dst)) {
-		kfree_skb(skb);
-		return PTR_ERR(dst);
-	}
-	skb_dst_set(skb, dst);
-	err = ksf_shim_udp_header(skb, flow, sizeof(struct ipv6hdr));
-	if (err)
-		return err;
-	udp6_set_csum(false, skb, &fl6.saddr, &fl6.daddr, skb->len);
-	skb->ignore_df = 1;
-	return ip6_xmit(sk, skb, &fl6, READ_ONCE(sk->sk_mark), NULL, 0, READ_ONCE(sk->sk_priority));
-}
-#else
-static int ksf_shim_udp_send6(struct sock *sk, struct sk_buff *skb, const struct ksf_shim_udp_flow *flow)
-{
-	kfree_skb(skb);
-	return -EAFNOSUPPORT;
-}
-#endif
-
-int ksf_shim_udp_send(struct sock *sk, struct sk_buff *skb, const struct ksf_shim_udp_flow *flow)
-{
-	int err = -ENOBUFS;
-
-	if (refcount_read(&sk->sk_wmem_alloc) + skb->truesize > (u32)READ_ONCE(sk->sk_sndbuf))
-		goto drop;
-	skb_orphan(skb);
-	skb_scrub_packet(skb, true);
-	skb_clear_hash(skb);
-	skb_reset_redirect(skb);
-	__vlan_hwaccel_clear_tag(skb);
-	skb->encapsulation = 0;
-	skb->dev = NULL;
-	memset(skb->cb, 0, sizeof(skb->cb));
-	skb_set_owner_w(skb, sk);
-	if (flow->family == AF_INET)
-		err = ksf_shim_udp_send4(sk, skb, flow);
-	else
-		err = ksf_shim_udp_send6(sk, skb, flow);
-	err = net_xmit_eval(err);
-	if (!err)
-		__UDPX_INC_STATS(sk, UDP_MIB_OUTDATAGRAMS);
-	return err;
-drop:
-	kfree_skb(skb);
-	return err;
 }
 
 struct net *ksf_shim_current_net(void)

@@ -6,7 +6,9 @@
 #ifndef _KSF_SHIM_H
 #define _KSF_SHIM_H
 
+#include <linux/llist.h>
 #include <linux/mm_types.h>
+#include <linux/page_frag_cache.h>
 #include <linux/seq_file.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
@@ -142,6 +144,9 @@ struct sk_buff *ksf_shim_skb_alloc(u32 len, gfp_t gfp);
 /* Copies data of "from" behind the data of such an skb, which has room for it and no clone. */
 int ksf_shim_skb_append(struct sk_buff *skb, const struct sk_buff *from, u32 offset, u32 len);
 
+/* Takes another reference to an skb, which must not be changed as long as there are several. */
+void ksf_shim_skb_get(struct sk_buff *skb);
+
 /* Gives up an skb that was served, or was not. */
 void ksf_shim_consume_skb(struct sk_buff *skb);
 void ksf_shim_drop_skb(struct sk_buff *skb);
@@ -200,6 +205,122 @@ int ksf_shim_udp_send(struct sock *sk, struct sk_buff *skb, const struct ksf_shi
 
 /* Whether a received skb may be sent back. */
 bool ksf_shim_udp_reusable(struct sk_buff *skb);
+
+/*
+ * UDP, with routes that are kept and with segments
+ */
+
+/* A route, to which there is a reference unless it is NULL. */
+struct ksf_shim_udp_route {
+	struct dst_entry *dst;
+	u32 cookie;		/* what it was found in, for IPv6 */
+};
+
+/* Looks up the route to the peer of "flow". Any context but hard interrupts, with bottom halves off. */
+int ksf_shim_udp_route(struct sock *sk, const struct ksf_shim_udp_flow *flow, struct ksf_shim_udp_route *route);
+
+/* Whether a route that was found is still one. */
+bool ksf_shim_udp_route_is_valid(const struct ksf_shim_udp_route *route);
+void ksf_shim_udp_route_put(struct ksf_shim_udp_route *route);
+
+/* How many bytes of payload fit into one packet on that route, and whether segments may be combined. */
+u32 ksf_shim_udp_route_payload(const struct ksf_shim_udp_route *route, const struct ksf_shim_udp_flow *flow);
+bool ksf_shim_udp_route_combines(const struct ksf_shim_udp_route *route);
+
+/* A new skb without data, and with room for "linear" bytes in one piece, or NULL. */
+struct sk_buff *ksf_shim_udp_begin(u32 linear);
+
+/*
+ * Append to the data of such an skb: bytes, which are copied, and bytes of a page, to which a reference is taken. Return how
+ * many pieces the skb has then besides its own memory, -EMSGSIZE when there would be more than it can have, -ENOBUFS when
+ * memory is short.
+ */
+int ksf_shim_udp_add_bytes(struct sk_buff *skb, struct page_frag_cache *cache, const void *data, u32 len);
+int ksf_shim_udp_add_page(struct sk_buff *skb, struct page *page, u32 offset, u32 len);
+
+/* Gives up what is behind the first "len" bytes of data. */
+void ksf_shim_udp_cut(struct sk_buff *skb, u32 len);
+
+/*
+ * Sends such an skb, in datagrams of "segment" bytes, the last of which may be shorter. Takes it in any case. The route is
+ * valid, and stays during the call. As ksf_shim_udp_send().
+ */
+int ksf_shim_udp_transmit(struct sock *sk, struct sk_buff *skb, const struct ksf_shim_udp_flow *flow,
+			  const struct ksf_shim_udp_route *route, u32 hash, u32 segment);
+
+/* How many bytes of memory may be sent until the send buffer is full. */
+u32 ksf_shim_udp_room(const struct sock *sk);
+
+/* The size of the send buffer. Process context. */
+void ksf_shim_udp_set_send_buffer(struct sock *sk, u32 bytes);
+
+/*
+ * Datagrams that wait
+ */
+
+/* Has nothing of the device and of others that a datagram came with, so that it may be kept. */
+void ksf_shim_skb_detach(struct sk_buff *skb);
+
+/* A number that is kept with such an skb, at first 0. */
+u8 ksf_shim_skb_mark(const struct sk_buff *skb);
+void ksf_shim_skb_set_mark(struct sk_buff *skb, u8 mark);
+
+/* The first "len" bytes of data, in the skb's own memory. NULL if there are fewer, or memory is short. */
+const u8 *ksf_shim_skb_head(struct sk_buff *skb, u32 len);
+
+/* Pushes an skb on a list. Returns whether that was empty. Any context. */
+bool ksf_shim_skb_push(struct llist_head *list, struct sk_buff *skb);
+
+/* Takes all skbs of a list: returns the first that was pushed, or NULL. */
+struct sk_buff *ksf_shim_skb_take(struct llist_head *list);
+
+/* Takes an skb off those that were taken with it. Returns the next one, or NULL. */
+struct sk_buff *ksf_shim_skb_split(struct sk_buff *skb);
+
+/*
+ * Softirqs
+ */
+
+/* Called in softirq, says how much was done, and whether it is to be called again. */
+typedef u32 (*ksf_shim_napi_poll)(void *data, bool *again);
+
+struct ksf_shim_napi;
+
+/* What NAPI instances belong to. Freed after them. Process context. */
+struct net_device *ksf_shim_napi_device_new(void);
+void ksf_shim_napi_device_free(struct net_device *device);
+
+/* A NAPI instance, or NULL. Freeing waits for those who run it. Process context. */
+struct ksf_shim_napi *ksf_shim_napi_new(struct net_device *device, ksf_shim_napi_poll poll, void *data);
+void ksf_shim_napi_free(struct ksf_shim_napi *napi);
+
+/*
+ * Has softirq on "cpu", or here if that is offline, call the instance. To be called again only when it was. Any
+ * interrupt, or with bottom halves off.
+ */
+void ksf_shim_napi_schedule(struct ksf_shim_napi *napi, unsigned int cpu);
+
+/*
+ * Timers
+ */
+
+struct ksf_shim_timer;
+
+/* A timer that calls "fire" in a hard interrupt, or NULL. Freeing waits for the end of that. Process context. */
+struct ksf_shim_timer *ksf_shim_timer_new(void (*fire)(void *data), void *data);
+void ksf_shim_timer_free(struct ksf_shim_timer *timer);
+
+/* Starts or moves a timer, on this CPU, to a moment of the time since the start in ns. */
+void ksf_shim_timer_start(struct ksf_shim_timer *timer, u64 at);
+u64 ksf_shim_monotonic_ns(void);
+
+/*
+ * Pages
+ */
+
+/* 2^order pages of zeroes, or NULL. Process context. */
+struct page *ksf_shim_alloc_pages(unsigned int order);
+void *ksf_shim_page_address(struct page *page);
 
 /*
  * Network namespaces, CPUs and tasks

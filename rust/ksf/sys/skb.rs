@@ -10,7 +10,8 @@ use super::{
 };
 use core::{
     mem,
-    ptr::NonNull, //
+    ptr::NonNull,
+    slice, //
 };
 use kernel::{
     error::to_result,
@@ -54,6 +55,36 @@ impl Skb {
         let skb = NonNull::new(skb).ok_or(errno::no_buffers())?;
         // INVARIANT: It was made just now.
         Ok(Self { skb })
+    }
+
+    /// Takes another reference to the packet.
+    ///
+    /// # Safety
+    ///
+    /// Until all but one are given up, nobody who has one does more than to read, and to give it up.
+    pub(super) unsafe fn get(&self) -> Self {
+        // SAFETY: The skb is valid.
+        unsafe { bindings::ksf_shim_skb_get(self.as_ptr()) };
+        // INVARIANT: The reference was taken just now; that there are others does no harm by the requirement of this function.
+        Self { skb: self.skb }
+    }
+
+    /// Makes an skb without data, with room for `own` bytes in its own memory, that is sent by a
+    /// [`Sender`](super::sender::Sender).
+    ///
+    /// Any context.
+    ///
+    /// # Errors
+    ///
+    /// `ENOBUFS` when memory is short.
+    pub(super) fn begin(own: usize) -> Result<Self> {
+        let own = u32::try_from(own)?;
+        // SAFETY: Any length will do.
+        let skb = unsafe { bindings::ksf_shim_udp_begin(own) };
+        // INVARIANT: It was made just now.
+        Ok(Self {
+            skb: NonNull::new(skb).ok_or(errno::no_buffers())?,
+        })
     }
 
     /// Makes another skb with the same data. The data is no longer to be written to.
@@ -127,6 +158,47 @@ impl Skb {
         to_result(unsafe {
             bindings::ksf_shim_udp_write(self.as_ptr(), offset, bytes.as_ptr().cast(), len)
         })
+    }
+
+    /// Gives up what is behind the first `len` bytes.
+    pub(super) fn cut(&mut self, len: usize) {
+        if let Ok(len) = u32::try_from(len) {
+            // SAFETY: The skb is valid and nobody else uses it.
+            unsafe { bindings::ksf_shim_udp_cut(self.as_ptr(), len) };
+        }
+    }
+
+    /// Returns the first `count` bytes, which it moves to the skb's own memory if they are not there. [`None`] when there are fewer,
+    /// or memory is short.
+    pub(super) fn head(&mut self, count: usize) -> Option<&[u8]> {
+        let len = u32::try_from(count).ok()?;
+        // SAFETY: The skb is valid and nobody else uses it.
+        let data = unsafe { bindings::ksf_shim_skb_head(self.as_ptr(), len) };
+        if data.is_null() {
+            return None;
+        }
+        // SAFETY: There are as many bytes in the skb's own memory, which nobody writes to once it is received, and which is kept
+        // while it is borrowed.
+        Some(unsafe { slice::from_raw_parts(data, count) })
+    }
+
+    /// Lets go of what a received packet refers to besides its data, so that it may be kept. Its [`mark()`](Self::mark()) is 0
+    /// then.
+    pub(crate) fn detach(&mut self) {
+        // SAFETY: The skb is valid and nobody else uses it.
+        unsafe { bindings::ksf_shim_skb_detach(self.as_ptr()) };
+    }
+
+    /// Returns a number that whoever has a detached packet may keep with it.
+    pub(crate) fn mark(&self) -> u8 {
+        // SAFETY: The skb is valid.
+        unsafe { bindings::ksf_shim_skb_mark(self.as_ptr()) }
+    }
+
+    /// Sets that number.
+    pub(crate) fn set_mark(&mut self, mark: u8) {
+        // SAFETY: The skb is valid and nobody else uses it.
+        unsafe { bindings::ksf_shim_skb_set_mark(self.as_ptr(), mark) };
     }
 
     /// How many bytes of payload there are.

@@ -153,6 +153,20 @@ impl Socket {
         self.name(bindings::kernel_getpeername)
     }
 
+    /// Returns how many bytes of memory may be sent until the send buffer is full.
+    pub(super) fn send_room(&self) -> usize {
+        // SAFETY: The `sock` is valid.
+        unsafe { bindings::ksf_shim_udp_room(self.sk()) as usize }
+    }
+
+    /// Sets how many bytes of memory may be sent until the first is gone.
+    ///
+    /// Process context.
+    pub(crate) fn set_send_buffer(&self, bytes: u32) {
+        // SAFETY: The `sock` is valid.
+        unsafe { bindings::ksf_shim_udp_set_send_buffer(self.sk(), bytes) };
+    }
+
     fn name(
         &self,
         get: unsafe extern "C" fn(*mut bindings::socket, *mut bindings::sockaddr) -> c_int,

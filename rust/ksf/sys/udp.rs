@@ -35,8 +35,9 @@ use kernel::{
     }, //
 };
 
-/// Where a datagram came from and where it was sent to.
-pub(crate) struct Flow {
+/// Where a datagram came from and where it was sent to: that is where an answer goes to, and where it comes from.
+#[derive(Clone, Copy, Default)]
+pub struct Flow {
     flow: bindings::ksf_shim_udp_flow,
 }
 
@@ -49,13 +50,13 @@ impl Flow {
         Self { flow }
     }
 
-    /// Who sent it.
-    pub(crate) fn peer(&self) -> SocketAddr {
+    /// Returns who sent it.
+    pub fn peer(&self) -> SocketAddr {
         self.address(self.flow.peer, self.flow.peer_port)
     }
 
-    /// To which of this host's addresses.
-    pub(crate) fn local(&self) -> SocketAddr {
+    /// Returns to which of this host's addresses.
+    pub fn local(&self) -> SocketAddr {
         self.address(self.flow.local, self.flow.local_port)
     }
 
@@ -68,7 +69,46 @@ impl Flow {
         let [a, b, c, d, ..] = ip;
         SocketAddr::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), port)
     }
+
+    /// Returns a number that depends on the flow and on `keys`, which nobody else should know: then nobody can find flows with
+    /// the same one.
+    pub(super) fn hash(&self, keys: [u64; 2]) -> u64 {
+        let fold = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            // CAST: The two halves.
+            (product as u64) ^ (product >> 64) as u64
+        };
+        let ports = u64::from(self.flow.peer_port) << 16 | u64::from(self.flow.local_port);
+        let [one, other] = keys;
+        let mut hash = fold(ports ^ one, other);
+        for ip in [self.flow.peer, self.flow.local] {
+            let ip = u128::from_ne_bytes(ip);
+            // CAST: The two halves.
+            hash = fold(hash ^ (ip as u64) ^ one, other ^ (ip >> 64) as u64);
+        }
+        fold(hash ^ u64::from(self.flow.interface), one)
+    }
+
+    /// Returns it for C.
+    pub(super) fn as_ptr(&self) -> *const bindings::ksf_shim_udp_flow {
+        &self.flow
+    }
 }
+
+impl PartialEq for Flow {
+    fn eq(&self, other: &Self) -> bool {
+        let of = |flow: &bindings::ksf_shim_udp_flow| {
+            (
+                u128::from_ne_bytes(flow.peer),
+                u128::from_ne_bytes(flow.local),
+                (flow.peer_port, flow.local_port, flow.family, flow.interface),
+            )
+        };
+        of(&self.flow) == of(&other.flow)
+    }
+}
+
+impl Eq for Flow {}
 
 /// A datagram that is about to be queued to its socket. Dropping it drops the datagram.
 ///
