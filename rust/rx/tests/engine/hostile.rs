@@ -12,8 +12,8 @@ use crate::{
     watch::Side,
 };
 
-const EPOCH: u32 = 0x8000_0001;
-const CID: u32 = 4;
+pub(crate) const EPOCH: u32 = 0x8000_0001;
+pub(crate) const CID: u32 = 4;
 
 /// How many packets an engine may send in a turn.
 const MOST_A_TURN: usize = 4 * 256;
@@ -30,7 +30,7 @@ fn number(random: &mut fastrand::Rng, near: u32) -> u32 {
 }
 
 /// A packet that is nearly right, for the calls that are on their way.
-fn packet(
+pub(crate) fn packet(
     random: &mut fastrand::Rng,
     side: Side,
     numbers: [u32; 4],

@@ -11,6 +11,7 @@ mod link;
 mod packet;
 mod plan;
 mod seeds;
+mod served;
 mod storage;
 mod watch;
 mod world;

@@ -226,6 +226,20 @@ fn an_old_ack_changes_nothing() {
 }
 
 #[test]
+fn an_ack_that_takes_back_what_was_consumed_changes_nothing() {
+    let (mut script, said) = Script::replied(&large(100));
+    let sent = seqs(&said).len() as u32;
+    script.now += MILLISECOND;
+    let said = script.hear(script.ack(0, 1, up_to(sent + 1)));
+    let highest = sent + seqs(&said).len() as u32;
+    for first in [1, 2, sent] {
+        assert_eq!(script.hear(script.ack(0, 1, soft(first, &[0, 1]))), []);
+    }
+    let said = script.hear(script.ack(0, 1, up_to(highest + 1)));
+    assert_eq!(seqs(&said).first(), Some(&(highest + 1)));
+}
+
+#[test]
 fn an_ack_of_what_was_never_sent_acknowledges_nothing() {
     let sent = |said: &[Packet]| seqs(said).len() as u32;
     for beyond in [1, 2, 255, u32::MAX / 2, u32::MAX - 20] {

@@ -399,6 +399,26 @@ fn packets_of_other_connections_and_directions_are_ignored() {
 }
 
 #[test]
+fn data_of_another_security_class_is_ignored() {
+    let mut script = Script::server();
+    let data = script.data(0, 1, 1, LAST, b"request");
+    for security_index in [1, 2, 4, 6, 255] {
+        let data = Packet {
+            security_index,
+            ..data.clone()
+        };
+        let said = script.hear(data);
+        // OpenAFS drops it, Linux aborts.
+        assert!(said.iter().all(|packet| packet.packet_type == ABORT));
+        let told = script.told();
+        let is_read = told
+            .iter()
+            .any(|told| matches!(told, Happening::Data { .. }));
+        assert!(!is_read, "security index {security_index}");
+    }
+}
+
+#[test]
 fn a_wish_for_another_service_is_ignored() {
     let mut script = Script::server();
     let data = script.data(0, 1, 1, LAST, b"request");
