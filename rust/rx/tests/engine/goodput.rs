@@ -5,6 +5,7 @@
 use crate::{
     link::{Nanos, MICROSECOND, MILLISECOND, SECOND},
     plan::{Call, Plan, Serve},
+    watch::Side,
     world::World,
 };
 
@@ -111,6 +112,23 @@ fn a_queue_of_half_the_product_of_bandwidth_and_delay_keeps_the_link_busy() {
     let (rate, world) = goodput(plan);
     println!("{rate:.0} Mb/s, {:?}", world.down.fates);
     assert!(rate >= 0.8 * 937.0, "{rate} Mb/s");
+}
+
+#[test]
+fn packets_that_overtake_each_other_are_not_lost() {
+    for jitter in [50, 100, 200] {
+        let mut plan = gigabit(1, MILLISECOND / 2, vec![vec![fetch(16 * MIB, 0)]]);
+        plan.down.jitter = jitter * MICROSECOND;
+        let (rate, world) = goodput(plan);
+        let key = world.ledger.entries[0].key.expect("a call that was made");
+        let half = world.watch.half(key, Side::Server).expect("a reply");
+        let share = f64::from(half.resent()) / half.sent.len() as f64;
+        println!(
+            "{jitter} us of jitter: {rate:.0} Mb/s, {:.2} % sent again",
+            share * 100.0
+        );
+        assert!(share < 0.02 && rate > 700.0, "{share}, {rate} Mb/s");
+    }
 }
 
 /// Jain's index of fairness: 1 if all are equal, 1/n if one has all.

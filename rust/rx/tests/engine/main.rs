@@ -2,6 +2,7 @@
 
 //! The engine in a simulated network, and against a peer that follows a script.
 
+mod choices;
 mod endpoint;
 mod exchanges;
 mod goodput;
@@ -13,5 +14,6 @@ mod plan;
 mod seeds;
 mod served;
 mod storage;
+mod victim;
 mod watch;
 mod world;

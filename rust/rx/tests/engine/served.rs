@@ -6,11 +6,12 @@ use rx::{CallCounters, Identity, Instant, Outcome, Peer, Served, Service, Storag
 use wire::rx::{AbortCode, Header};
 
 use crate::{
+    choices::{Choices, Seeded},
     endpoint::SERVICE,
-    hostile::{packet, CID, EPOCH},
-    link::{Nanos, MICROSECOND, SECOND},
+    link::{Nanos, MICROSECOND, MILLISECOND, SECOND},
     packet::{Packet, DATA},
     storage::{Held, Meter, Simulated},
+    victim::{packet, Known, CID, EPOCH},
     watch::Side,
 };
 
@@ -72,21 +73,11 @@ fn instant(now: Nanos) -> Instant {
     Instant::from_micros(now / MICROSECOND)
 }
 
-/// Sends all that is due, and remembers what the enemy likes to know.
-fn transmit(
-    served: &mut Served<Moody>,
-    peer: &mut Peer,
-    now: Nanos,
-    known: &mut ([u32; 4], u32, u32),
-) {
+/// Sends all that is due.
+fn transmit(served: &mut Served<Moody>, peer: &mut Peer, now: Nanos, known: &mut Known) {
     let mut buffer = [0; rx::MAX_CONTROL_BYTES];
     while let Some(transmit) = served.poll_transmit(instant(now), peer, &mut buffer) {
-        let packet = Packet::parse(&buffer[..transmit.bytes]).expect("a header");
-        known.0[packet.channel()] = packet.call_number;
-        known.2 = packet.serial;
-        if packet.packet_type == DATA {
-            known.1 = packet.seq;
-        }
+        known.see(&Packet::parse(&buffer[..transmit.bytes]).expect("a header"));
     }
 }
 
@@ -96,12 +87,12 @@ fn wait(served: &mut Served<Moody>, service: &mut Moody, peer: &mut Peer, from: 
     while let Some(at) = served.deadline().filter(|at| *at <= instant(end)) {
         now = now.max(at.as_micros() * MICROSECOND);
         served.expire(instant(now), peer, service);
-        transmit(served, peer, now, &mut ([0; 4], 0, 0));
+        transmit(served, peer, now, &mut Known::default());
     }
 }
 
 fn survive(seed: u64) {
-    let mut random = fastrand::Rng::with_seed(seed);
+    let mut choices = Seeded::new(seed, 300);
     let meter = Meter::default();
     let mut service = Moody {
         random: fastrand::Rng::with_seed(!seed),
@@ -117,9 +108,9 @@ fn survive(seed: u64) {
     let mut served = Served::new(identity, 0, instant(SECOND));
     let mut peer = Peer::new();
     let mut now = SECOND;
-    let mut known = ([0; 4], 1, 0);
-    for _ in 0..300 {
-        let datagram = packet(&mut random, Side::Server, known.0, known.1, known.2).to_bytes();
+    let mut known = Known::default();
+    while choices.goes_on() {
+        let datagram = packet(&mut choices, Side::Server, &known).to_bytes();
         let (header, payload) = Header::parse(&datagram).expect("a header");
         if header.packet_type == DATA {
             let held = meter.hold(payload.to_vec());
@@ -128,21 +119,14 @@ fn survive(seed: u64) {
         } else {
             served.receive(instant(now), &mut peer, &mut service, &header, payload);
         }
-        if random.u32(..4) == 0 {
-            let channel = random.usize(..4);
-            if served.call(channel).is_some_and(|call| call.is_whole) {
-                served.reply(
-                    instant(now),
-                    &mut peer,
-                    &mut service,
-                    channel,
-                    random.u64(..20_000),
-                );
-            }
+        let channel = choices.below(16) as usize;
+        if served.call(channel).is_some_and(|call| call.is_whole) {
+            let bytes = u64::from(choices.below(20_000));
+            served.reply(instant(now), &mut peer, &mut service, channel, bytes);
         }
         transmit(&mut served, &mut peer, now, &mut known);
-        if random.u32(..3) == 0 {
-            let end = now + random.u64(..SECOND);
+        if choices.below(3) == 0 {
+            let end = now + u64::from(choices.below(1_000)) * MILLISECOND;
             wait(&mut served, &mut service, &mut peer, now, end);
             now = end;
         }
