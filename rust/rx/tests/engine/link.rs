@@ -70,21 +70,6 @@ impl Conditions {
         mtu: 1500,
         blackout: None,
     };
-
-    /// Whether datagrams arrive once, all of them, in the order in which they were sent.
-    pub(crate) fn are_perfect(&self) -> bool {
-        let probabilities = [
-            self.held,
-            self.loss,
-            self.burst_begins,
-            self.duplicated,
-            self.flipped,
-        ];
-        probabilities == [0.0; 5]
-            && self.jitter == 0
-            && self.queue_bytes == u64::MAX
-            && self.blackout.is_none()
-    }
 }
 
 /// What became of the datagrams.

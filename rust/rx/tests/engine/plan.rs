@@ -43,6 +43,8 @@ pub(crate) struct Client {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
+    /// There is no reason to send anything again: nothing is lost or late.
+    pub(crate) is_perfect: bool,
     /// From the clients to the server.
     pub(crate) up: Conditions,
     pub(crate) down: Conditions,
@@ -69,6 +71,7 @@ impl Plan {
             .collect();
         Self {
             seed,
+            is_perfect: true,
             up: conditions.clone(),
             down: conditions,
             gather: 0,
@@ -92,11 +95,6 @@ impl Plan {
             blackout.is_some_and(|blackout| blackout.end - blackout.start > SHORT)
         };
         is_long(&self.up) || is_long(&self.down)
-    }
-
-    /// Whether there is no reason to send anything again: nothing is lost or late, and no one falls silent.
-    pub(crate) fn is_perfect(&self) -> bool {
-        self.up.are_perfect() && self.down.are_perfect()
     }
 
     /// What `seed` stands for.
@@ -123,6 +121,7 @@ impl Plan {
             .collect();
         Self {
             seed,
+            is_perfect,
             up,
             down,
             gather: if random.chance(0.5) {

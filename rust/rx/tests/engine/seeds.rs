@@ -73,7 +73,7 @@ fn check_calls(world: &World) {
             .proved(entry.client)
             .is_some_and(|proved| Some(proved) <= entry.made_at);
         let is_alone = world.ledger.entries.len() == 1 && entry.plan.request_bytes >= PAYING_BYTES;
-        if plan.is_perfect() && (is_proved || is_alone) {
+        if plan.is_perfect && (is_proved || is_alone) {
             check_economy(world, index);
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     choices::Choices,
     endpoint::{Endpoint, Happening, SERVICE},
     link::{Nanos, MICROSECOND, MILLISECOND, SECOND},
-    packet::{Ack, Packet, ACK, CLIENT_INITIATED, DATA, LAST},
+    packet::{Ack, Packet, ACK, CLIENT_INITIATED, DATA, LAST, PING_RESPONSE},
     storage::Meter,
     watch::Side,
 };
@@ -269,10 +269,54 @@ pub(crate) fn survive(side: Side, choices: &mut impl Choices) {
     assert_eq!(victim.endpoint.deadline(), None);
 }
 
-/// A good call of one client beside packets of another on the other channels, for some rounds.
-pub(crate) fn serve_beside(choices: &mut impl Choices) {
+/// The packet of a small request on channel 0.
+fn request(number: u32) -> Packet {
+    Packet {
+        epoch: EPOCH,
+        cid: CID,
+        call_number: number,
+        seq: 1,
+        serial: number,
+        packet_type: DATA,
+        flags: CLIENT_INITIATED | LAST,
+        service_id: SERVICE,
+        payload: vec![7; 64],
+        ..Packet::default()
+    }
+}
+
+/// A server to which a client has proved its address, or else what the bad one causes is paid by the good one.
+fn proven() -> Victim {
     let mut victim = Victim::new(Side::Server);
-    let mut number = 0;
+    victim.hear(&request(1).to_bytes());
+    let call = victim.requests.pop().expect("a request");
+    let reply = vec![8; 5_000].into();
+    assert!(victim
+        .endpoint
+        .reply(victim.now, &mut victim.peer, call, reply));
+    victim.transmit();
+    let pong = Ack {
+        first: 1,
+        serial: victim.known.serial,
+        reason: PING_RESPONSE,
+        ..Ack::default()
+    };
+    let answer = Packet {
+        seq: 0,
+        packet_type: ACK,
+        flags: CLIENT_INITIATED,
+        payload: pong.to_bytes(),
+        ..request(1)
+    };
+    victim.hear(&answer.to_bytes());
+    victim.transmit();
+    victim
+}
+
+/// Good calls of a client beside other packets on the other channels.
+pub(crate) fn serve_beside(choices: &mut impl Choices) {
+    let mut victim = proven();
+    let mut number = 1;
     while choices.goes_on() {
         for _ in 0..5 {
             let bad = packet(choices, Side::Server, &victim.known);
@@ -283,18 +327,7 @@ pub(crate) fn serve_beside(choices: &mut impl Choices) {
         }
         victim.requests.clear();
         number += 1;
-        let good = Packet {
-            epoch: EPOCH,
-            cid: CID,
-            call_number: number,
-            seq: 1,
-            serial: number,
-            packet_type: DATA,
-            flags: CLIENT_INITIATED | LAST,
-            service_id: SERVICE,
-            payload: vec![7; 64],
-            ..Packet::default()
-        };
+        let good = request(number);
         victim.hear(&good.to_bytes());
         let call = (0, number);
         assert_eq!(victim.requests, [call], "the request is read");
