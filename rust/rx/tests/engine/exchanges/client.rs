@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::{is_ack, nothing, only, seqs, up_to, Script, CID};
+use super::{ended, is_ack, nothing, only, seqs, up_to, Script, CID};
 use crate::{
     endpoint::Happening,
     ledger::End,
@@ -14,14 +14,6 @@ use crate::{
         DUPLICATE, EXCEEDS_WINDOW, LAST, OUT_OF_SEQUENCE, PING, PING_RESPONSE, REQUEST_ACK,
     },
 };
-
-fn ended(call_number: u32, end: End) -> Happening {
-    Happening::Ended {
-        channel: 0,
-        call_number,
-        end,
-    }
-}
 
 /// How many bytes the application was told of, and what else.
 fn read(script: &mut Script) -> (usize, Vec<Happening>) {

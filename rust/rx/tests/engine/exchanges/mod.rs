@@ -3,6 +3,7 @@
 //! What an engine says to what, packet by packet: the rules that OpenAFS and Linux keep and rely on. The engine has one side
 //! of a connection, and the test is the other.
 
+mod aborts;
 mod acks;
 mod address;
 mod client;
@@ -14,6 +15,7 @@ use std::{cell::Cell, rc::Rc};
 
 use crate::{
     endpoint::{Endpoint, Happening, SERVICE},
+    ledger::End,
     link::{Nanos, SECOND},
     packet::{
         Ack, Packet, ACK, CLIENT_INITIATED, DATA, DATA_BYTES, IDLE, LAST, PING, PING_RESPONSE,
@@ -271,4 +273,24 @@ fn only(packets: &[Packet]) -> &Packet {
         panic!("not one packet: {packets:?}");
     };
     packet
+}
+
+/// Data of channel 0 that the application is told of.
+fn got(bytes: &[u8], call_number: u32, is_first: bool, is_last: bool) -> Happening {
+    Happening::Data {
+        channel: 0,
+        call_number,
+        bytes: bytes.to_vec(),
+        is_first,
+        is_last,
+    }
+}
+
+/// The end of a call on channel 0.
+fn ended(call_number: u32, end: End) -> Happening {
+    Happening::Ended {
+        channel: 0,
+        call_number,
+        end,
+    }
 }
