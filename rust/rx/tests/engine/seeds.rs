@@ -32,7 +32,10 @@ impl Drop for Repeat {
     fn drop(&mut self) {
         if thread::panicking() {
             let seed = self.0;
-            println!("again: RX_SEED={seed} RX_TRACE=1 cargo test --locked -p rx --test engine one_seed -- --nocapture");
+            println!(
+                "again: (cd userspace && ../scripts/enter env RX_SEED={seed} RX_TRACE=1 \
+                 cargo test --locked -p rx --test engine one_seed -- --nocapture)"
+            );
         }
     }
 }
