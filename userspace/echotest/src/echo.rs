@@ -105,8 +105,8 @@ impl Tool for EchoTool {
         Some(format!("messages of {} bytes", self.length))
     }
 
-    fn ksf_columns(&self) -> KsfColumns {
-        KsfColumns::EchoTest
+    fn ksf_columns(&self) -> Option<KsfColumns> {
+        Some(KsfColumns::EchoTest)
     }
 
     fn default_target(

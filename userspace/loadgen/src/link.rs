@@ -91,6 +91,10 @@ pub(crate) struct Link<C> {
     lost_meanwhile: u32,
     /// When the last right reply in time came, or the last request was sent that was given up; 0 before.
     pub(crate) active_until: Nanos,
+    /// The request to which a part of the reply came last, of those that were the oldest then, and when that was.
+    oldest_part: (u64, Nanos),
+    /// Right replies after the warm-up, if they come in parts.
+    pub(crate) answered: u64,
 }
 
 /// What is the same for all replies of a worker.
@@ -139,6 +143,17 @@ impl Limits {
     }
 }
 
+/// Which part of which reply has come.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    /// The number of the request.
+    pub(crate) number: u64,
+    /// Where it begins in the reply, in bytes.
+    pub(crate) offset: u64,
+    /// Whether nothing follows.
+    pub(crate) is_last: bool,
+}
+
 impl<C: Connection> Link<C> {
     pub(crate) fn new(protocol: C, load: &Load) -> Self {
         Self {
@@ -160,6 +175,8 @@ impl<C: Connection> Link<C> {
             in_parts: 0,
             lost_meanwhile: 0,
             active_until: 0,
+            oldest_part: (0, 0),
+            answered: 0,
         }
     }
 
@@ -286,6 +303,10 @@ impl<C: Connection> Link<C> {
         let verified = match limits.transport {
             Transport::Stream => self.receive_stream(usual, arrival, recorder),
             Transport::Datagrams => self.receive_datagram(arrival, limits, recorder),
+            Transport::Rx => Err(Broken::mismatch(format_args!(
+                "a defect of the load generator: {} bytes of no call",
+                arrival.bytes.len()
+            ))),
         };
         if verified.is_err() {
             recorder
@@ -293,6 +314,40 @@ impl<C: Connection> Link<C> {
                 .mismatched += 1;
         }
         verified
+    }
+
+    /// Enters a part of a reply.
+    pub(crate) fn receive_part(
+        &mut self,
+        part: Part,
+        arrival: Arrival<'_>,
+        limits: &Limits,
+        recorder: &mut Recorder,
+    ) -> Result<(), Broken> {
+        let Part {
+            number,
+            offset,
+            is_last,
+        } = part;
+        let verified = self.protocol.part(number, offset, arrival.bytes, is_last);
+        let entered = verified.map_err(Broken::mismatch).and_then(|()| {
+            if is_last {
+                self.settle_in_stream(number, arrival, recorder)?;
+                self.answered += u64::from(self.is_measured(number));
+            } else {
+                self.note_part(arrival.bytes.len(), arrival.at);
+                if number == self.outstanding.oldest() {
+                    self.oldest_part = (number, arrival.at);
+                }
+            }
+            Ok(())
+        });
+        if entered.is_err() {
+            recorder
+                .ledger(arrival.at >= limits.measure_from)
+                .mismatched += 1;
+        }
+        entered
     }
 
     fn receive_stream(
@@ -447,7 +502,7 @@ impl<C: Connection> Link<C> {
                     return Err(Broken::no_progress(patience));
                 }
             }
-            Transport::Stream => {
+            Transport::Stream | Transport::Rx => {
                 let waits_since = self.outstanding.oldest_sent();
                 if waits_since.is_none() && self.due.is_empty() {
                     return Ok(());
@@ -456,6 +511,11 @@ impl<C: Connection> Link<C> {
                     return Err(Broken::no_progress(timeout));
                 }
                 let waits_since = waits_since.filter(|_| self.outstanding.is_overtaken());
+                // A large reply may take longer than smaller ones that were asked for after it.
+                let (number, part_at) = self.oldest_part;
+                let is_coming = number == self.outstanding.oldest();
+                let part_at = if is_coming { part_at } else { 0 };
+                let waits_since = waits_since.map(|since| since.max(part_at));
                 if waits_since.is_some_and(|since| now.saturating_sub(since) >= timeout) {
                     return Err(Broken {
                         kind: FailureKind::Unanswered,
@@ -471,7 +531,7 @@ impl<C: Connection> Link<C> {
         // Datagrams that were sent have a time of their own.
         let missing = self.due.len()
             + match limits.transport {
-                Transport::Stream => self.outstanding.waiting(),
+                Transport::Stream | Transport::Rx => self.outstanding.waiting(),
                 Transport::Datagrams => self.unfinished,
             };
         if now >= limits.replies_until && missing != 0 {
@@ -583,5 +643,56 @@ mod tests {
         let mut link = Link::new(Defect(1), &load);
         let received = link.receive(None, arrival, &limits, &mut Recorder::new(false, 1));
         assert!(received.is_ok());
+    }
+
+    #[test]
+    fn a_large_reply_has_time_while_parts_of_it_come() {
+        const LARGE: &[u8] = &[0; MUCH];
+        let load = Load {
+            timeout_ns: 100,
+            in_flight: 3,
+            ..Load::of_one(Transport::Rx)
+        };
+        let limits = Limits::new(&load, 0);
+        let mut link = Link::new(Defect(1), &load);
+        let mut recorder = Recorder::new(false, 1);
+        for _ in 0..3 {
+            link.outstanding.push(0, 0);
+        }
+        link.first_measured = 0;
+        for (number, is_last, at) in [(1, true, 50), (0, false, 90), (2, true, 180)] {
+            let part = Part {
+                number,
+                offset: 0,
+                is_last,
+            };
+            let arrival = Arrival {
+                bytes: LARGE,
+                at,
+                in_window: true,
+            };
+            let entered = link.receive_part(part, arrival, &limits, &mut recorder);
+            assert!(entered.is_ok());
+        }
+        assert_eq!((link.answered, recorder.ledger.answered), (2, 2));
+        assert!(link.check(189, &limits, &mut recorder).is_ok());
+        let broken = link.check(190, &limits, &mut recorder).unwrap_err();
+        assert_eq!(broken.kind, FailureKind::Unanswered);
+        // A second reply is none.
+        let part = Part {
+            number: 1,
+            offset: 0,
+            is_last: true,
+        };
+        let arrival = Arrival {
+            bytes: b"",
+            at: 190,
+            in_window: true,
+        };
+        let broken = link
+            .receive_part(part, arrival, &limits, &mut recorder)
+            .unwrap_err();
+        assert_eq!(broken.message, "a second reply to request 2");
+        assert_eq!(recorder.ledger.mismatched, 1);
     }
 }

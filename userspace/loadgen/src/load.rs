@@ -46,7 +46,7 @@ impl Load {
     }
 
     /// How often engines let the worker look for what is overdue.
-    pub(crate) fn tick(&self) -> Nanos {
+    pub fn tick(&self) -> Nanos {
         (self.timeout_ns / 8).clamp(1, LONGEST_TICK)
     }
 }
@@ -79,6 +79,19 @@ pub enum Transport {
     Stream,
     /// UDP.
     Datagrams,
+    /// Calls of Rx, which is over UDP: each is answered once, or fails.
+    Rx,
+}
+
+impl Transport {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stream => "TCP",
+            Self::Datagrams => "UDP",
+            Self::Rx => "Rx",
+        }
+    }
 }
 
 /// When requests are sent.

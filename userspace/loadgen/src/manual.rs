@@ -70,12 +70,23 @@ pub fn man_page(command: &Command, manual: &Manual) -> String {
     let mut page = Vec::new();
     // Writing to memory never fails.
     let _ = render(command, manual, &mut page);
+    titled(command, &page)
+}
+
+/// The manual page of a program whose subcommands have pages of their own, in section 1.
+pub fn overview_page(command: &Command, manual: &Manual) -> String {
+    let mut page = Vec::new();
+    // Writing to memory never fails.
+    let _ = render_overview(command, manual, &mut page);
+    titled(command, &page)
+}
+
+/// A page with its title.
+fn titled(command: &Command, page: &[u8]) -> String {
     // Each section comes with the same definition of an apostrophe.
-    let page = String::from_utf8_lossy(&page).replace(APOSTROPHE, "");
-    let (name, version) = (
-        command.get_name(),
-        command.get_version().unwrap_or_default(),
-    );
+    let page = String::from_utf8_lossy(page).replace(APOSTROPHE, "");
+    let name = command.get_display_name().unwrap_or(command.get_name());
+    let version = command.get_version().unwrap_or_default();
     // There is no date: the page is the same whenever it is made.
     let title = format!(
         ".TH {} 1 \"\" \"ksf {version}\" \"Load generators of ksf\"",
@@ -168,6 +179,24 @@ fn render(command: &Command, manual: &Manual, out: &mut Vec<u8>) -> io::Result<(
     see_also(manual).to_writer(out)
 }
 
+fn render_overview(command: &Command, manual: &Manual, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut command = command.clone();
+    command.build();
+    let usage = command.render_usage().to_string();
+    clap_mangen::Man::new(command.clone()).render_name_section(out)?;
+    synopsis(&usage).to_writer(out)?;
+    paragraphs("DESCRIPTION", manual.description).to_writer(out)?;
+    let mut commands = heading("COMMANDS");
+    for subcommand in command.get_subcommands() {
+        commands.control("TP", []);
+        commands.text([bold(subcommand.get_name())]);
+        commands.text([roman(about(subcommand.get_about()))]);
+    }
+    commands.to_writer(out)?;
+    examples(manual).to_writer(out)?;
+    see_also(manual).to_writer(out)
+}
+
 fn heading(title: &str) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", [title]);
@@ -206,7 +235,10 @@ fn synopsis(usage: &str) -> Roff {
 /// The subcommands with what each takes.
 fn commands(command: &Command) -> Roff {
     let mut roff = Roff::new();
-    let mut subcommands = command.get_subcommands().peekable();
+    let mut subcommands = command
+        .get_subcommands()
+        .filter(|subcommand| !subcommand.is_hide_set())
+        .peekable();
     if subcommands.peek().is_some() {
         roff.control("SH", ["COMMANDS"]);
     }

@@ -26,6 +26,26 @@ const OPEN_LOOP_IN_FLIGHT: usize = 4096;
 
 const DEFAULT_COUNT: u64 = 10 << 10;
 
+/// What kind of load a tool puts on servers, as far as its user has no say in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Over what its requests go, if that is one thing only; otherwise over TCP or, if that is asked for, UDP.
+    pub transport: Option<Transport>,
+    /// How many requests a connection has in a run of which nothing is said.
+    pub count: u64,
+    /// How many requests of a connection may be in flight in open loop, unless something else is asked for.
+    pub open_loop_in_flight: usize,
+}
+
+impl Kind {
+    /// The usual kind.
+    pub const USUAL: Self = Self {
+        transport: None,
+        count: DEFAULT_COUNT,
+        open_loop_in_flight: OPEN_LOOP_IN_FLIGHT,
+    };
+}
+
 /// How many requests a call takes at most.
 const MAX_BATCH: usize = 1024;
 
@@ -141,7 +161,10 @@ impl LoadOptions {
     /// # Errors
     ///
     /// The options do not go together; what is returned says why, as a complaint about the command line.
-    pub fn load(&self) -> Result<Load, String> {
+    pub fn load(&self, kind: Kind) -> Result<Load, String> {
+        if let Some(transport) = kind.transport {
+            self.check_own_engine(transport)?;
+        }
         let connections = self.connections();
         if connections < self.jobs {
             return Err(format!(
@@ -155,9 +178,9 @@ impl LoadOptions {
                 self.batch
             ));
         }
-        let default_in_flight = self.rate.map_or(1, |_| OPEN_LOOP_IN_FLIGHT);
+        let default_in_flight = self.rate.map_or(1, |_| kind.open_loop_in_flight);
         Ok(Load {
-            transport: self.transport(),
+            transport: kind.transport.unwrap_or(self.transport()),
             threads: self.jobs,
             connections,
             in_flight: self.in_flight.unwrap_or(default_in_flight),
@@ -167,7 +190,7 @@ impl LoadOptions {
             }),
             extent: match self.duration {
                 Some(duration) => Extent::Duration(nanos(duration)),
-                None => Extent::Count(self.count.unwrap_or(DEFAULT_COUNT)),
+                None => Extent::Count(self.count.unwrap_or(kind.count)),
             },
             warmup_ns: self.warmup.map_or(0, nanos),
             batch: self.batch,
@@ -178,6 +201,22 @@ impl LoadOptions {
                 .seed
                 .unwrap_or_else(|| RandomState::new().build_hasher().finish()),
         })
+    }
+
+    /// Refuses what is of no meaning for a transport that has an engine of its own.
+    fn check_own_engine(&self, transport: Transport) -> Result<(), String> {
+        let given = [
+            (self.udp, "--udp"),
+            (self.batch != 1, "--batch <N>"),
+            (self.engine != EngineKind::default(), "--engine <KIND>"),
+        ];
+        match given.iter().find(|(is_given, _)| *is_given) {
+            Some((_, option)) => Err(format!(
+                "the argument '{option}' cannot be used over {}",
+                transport.name()
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Makes sure that what one call sends is not too much, if each request has so many bytes.
@@ -305,7 +344,7 @@ mod tests {
     }
 
     fn load(line: &str) -> Load {
-        options(line).load().unwrap()
+        options(line).load(Kind::USUAL).unwrap()
     }
 
     #[test]
@@ -358,7 +397,9 @@ mod tests {
         assert_eq!(load("-j 3").connections, 3);
         let both = load("-j 3 --connections 1K");
         assert_eq!((both.threads, both.connections), (3, 1_000));
-        let complaint = options("-j 3 --connections 2").load().unwrap_err();
+        let complaint = options("-j 3 --connections 2")
+            .load(Kind::USUAL)
+            .unwrap_err();
         assert!(complaint.contains("less than the 3 threads"), "{complaint}");
     }
 
@@ -366,7 +407,7 @@ mod tests {
     fn what_one_call_takes_depends_on_the_transport() {
         assert_eq!(load("--batch 1024").batch, 1024);
         assert_eq!(load("-u --batch 64").batch, 64);
-        let complaint = options("-u --batch 65").load().unwrap_err();
+        let complaint = options("-u --batch 65").load(Kind::USUAL).unwrap_err();
         assert!(complaint.ends_with("not in 1 to 64"), "{complaint}");
     }
 
@@ -389,6 +430,35 @@ mod tests {
         );
         assert_eq!(load("--warmup 20ms").warmup_ns, 20_000_000);
         assert!(Cli::try_parse_from(["tool", "-c", "1", "--duration", "1"]).is_err());
+    }
+
+    #[test]
+    fn a_tool_may_have_a_transport_and_a_count_of_its_own() {
+        let rx = Kind {
+            transport: Some(Transport::Rx),
+            count: 100,
+            open_loop_in_flight: 8,
+        };
+        let load = |line| options(line).load(rx);
+        let found = load("").unwrap();
+        assert_eq!(
+            (found.transport, found.extent),
+            (Transport::Rx, Extent::Count(100))
+        );
+        assert_eq!(load("-c 7").unwrap().extent, Extent::Count(7));
+        assert_eq!(load("").unwrap().in_flight, 1);
+        assert_eq!(load("--rate 5").unwrap().in_flight, 8);
+        for (line, option) in [
+            ("-u", "--udp"),
+            ("--batch 2", "--batch <N>"),
+            ("--engine io_uring", "--engine <KIND>"),
+        ] {
+            let complaint = load(line).unwrap_err();
+            assert_eq!(
+                complaint,
+                format!("the argument '{option}' cannot be used over Rx")
+            );
+        }
     }
 
     #[test]

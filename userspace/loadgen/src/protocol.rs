@@ -8,7 +8,9 @@
 //! Requests are numbered from 0 on each connection, in the order in which they are sent: a request that was skipped has
 //! no number.
 
-use std::error::Error;
+use std::{error::Error, io, os::fd::OwnedFd};
+
+use crate::{engine::Engine, load::Load};
 
 /// A protocol with everything that is the same for all connections of a run: one value, shared by all threads.
 pub trait Protocol: Sync {
@@ -20,6 +22,22 @@ pub trait Protocol: Sync {
     /// Of all connections of all runs, no two have the same `number`: what depends on it tells a reply of this connection
     /// from one that was meant for another, or for an earlier run. Numbers are consecutive, from 0.
     fn connection(&self, number: u64) -> Self::Connection;
+
+    /// An engine of the protocol's own for the sockets of a thread, which it takes; `None` if one of the library's, which
+    /// send requests and receive replies as they are, is right.
+    ///
+    /// # Errors
+    ///
+    /// The system has no room for what the engine takes.
+    fn engine(
+        &self,
+        sockets: &mut Vec<OwnedFd>,
+        load: &Load,
+        busy_poll: bool,
+    ) -> io::Result<Option<Box<dyn Engine>>> {
+        let _ = (sockets, load, busy_poll);
+        Ok(None)
+    }
 }
 
 /// What a protocol knows of one connection, or of one socket that exchanges datagrams with the server.
@@ -58,6 +76,21 @@ pub trait Connection: Send {
     /// That is a number below `sent`, as in [`Connection::stream`]. Any of them may come: also one that was answered
     /// before, or long ago.
     fn datagram(&mut self, bytes: &[u8], sent: u64) -> Result<u64, Self::Mismatch>;
+
+    /// Verifies the next bytes of the reply to request `number`, which begin at `offset` in it. `is_last` says that nothing
+    /// follows. They come in order, and request `number` was sent and is not answered.
+    ///
+    /// It is for protocols whose [engine](Protocol::engine) knows which request is answered, and not called for others.
+    fn part(
+        &mut self,
+        number: u64,
+        offset: u64,
+        bytes: &[u8],
+        is_last: bool,
+    ) -> Result<(), Self::Mismatch> {
+        let _ = (number, offset, bytes, is_last);
+        Ok(())
+    }
 
     /// How many bytes of the stream are missing until so many more replies are whole, or a guess where only the reply
     /// itself would tell; at least 1.

@@ -3,6 +3,7 @@
 //! Everything that a person sees of a campaign: text made from results, without input or output.
 //!
 //! - [`table`]: a row per run, and what is said above it; [`summary`]: what is said below it
+//! - [`clients`]: what is said of clients that know of their paths
 //! - [`warnings`]: why figures may not be what they seem; [`failure`]: what went wrong
 //! - [`answer`]: what a search or a comparison found
 //! - [`plot`]: a picture; [`progress`] and [`live`]: how things are while it goes on
@@ -15,6 +16,7 @@
 //! active at once. Lines are at most [`WIDTH`] columns wide, unless numbers are so long that they cannot be.
 
 pub mod answer;
+pub mod clients;
 pub mod failure;
 pub mod hdr_log;
 pub mod json;

@@ -40,6 +40,10 @@ pub struct Figures<H> {
     pub intervals: Vec<Interval>,
     /// What went wrong, the first first. Losses of datagrams are in the ledger only.
     pub failures: Vec<Failure>,
+    /// What each connection did, if there are clients on each that know of its path, as with Rx; of several runs, one after
+    /// the other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientResult>,
 }
 
 impl RunResult {
@@ -57,6 +61,7 @@ impl RunResult {
         self.threads.extend_from_slice(&other.threads);
         self.intervals.extend_from_slice(&other.intervals);
         self.failures.extend_from_slice(&other.failures);
+        self.clients.extend_from_slice(&other.clients);
     }
 }
 
@@ -73,6 +78,7 @@ impl<H> Figures<H> {
             threads: self.threads.clone(),
             intervals: self.intervals.clone(),
             failures: self.failures.clone(),
+            clients: self.clients.clone(),
         }
     }
 }
@@ -130,6 +136,39 @@ pub struct ThreadResult {
     pub lag_total_ns: u64,
     /// How long after its intended time a request was sent at most. 0 in closed loop.
     pub lag_max_ns: u64,
+}
+
+/// What one client did after the warm-up: a connection whose engine knows of its path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientResult {
+    /// Right replies.
+    pub answered: u64,
+    /// From the end of the warm-up to its last right reply.
+    pub active_ns: u64,
+    /// What was seen of its path.
+    pub path: PathResult,
+}
+
+/// What a client saw of its path to the server, of the time after the warm-up. Packets are those of DATA.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathResult {
+    /// Packets that were sent, without those that were sent again.
+    pub packets_sent: u64,
+    /// Packets that were sent again.
+    pub packets_resent: u64,
+    /// Packets that were received, with duplicates.
+    pub packets_received: u64,
+    /// Packets that were received and had been received before: those that the server sent again without need, or the network
+    /// twice.
+    pub packets_duplicated: u64,
+    /// Packets that came before one that was to come first: one was lost, or they overtook it.
+    pub packets_reordered: u64,
+    /// The smoothed round trip time at the end, if one was seen.
+    pub smoothed_rtt_ns: Option<u64>,
+    /// The congestion window with which a request would begin in the end, in packets.
+    pub congestion_window: u64,
+    /// How many packets the server may send that are not acknowledged.
+    pub receive_window: u64,
 }
 
 /// A part of a run's time. Those of one run follow each other without gaps, from the end of the warm-up to its last reply or
@@ -222,6 +261,8 @@ pub enum FailureKind {
     Unanswered,
     /// The system's error, such as a reset or a refusal.
     System,
+    /// The server aborted a call.
+    Aborted,
 }
 
 #[cfg(test)]

@@ -173,19 +173,21 @@ impl<P: Protocol> Job<'_, P> {
     /// What the thread did; `None` if the run was cancelled.
     fn work(mut self) -> Result<Option<Done>, RunError> {
         let _guard = CancelOnPanic(self.course);
-        let sockets = std::mem::take(&mut self.sockets);
+        let mut sockets = std::mem::take(&mut self.sockets);
         let connections = sockets.len();
         let busy_poll = self.machine.busy_poll;
         let bound = self.cpu.map(Bound::to).transpose();
         let _bound = bound.inspect_err(|_| self.course.cancel())?;
         // By default, the system lets every sleep last 50 us longer. If it insists, sleeps are less precise.
         let _ = set_current_timer_slack(NonZeroU64::new(1));
-        let done = match self.machine.engine {
-            EngineKind::Plain => Plain::new(sockets, self.load, busy_poll)
+        let own = self.protocol.engine(&mut sockets, self.load, busy_poll);
+        let done = own.and_then(|own| match (own, self.machine.engine) {
+            (Some(engine), _) => Ok(self.work_with(engine, connections)),
+            (None, EngineKind::Plain) => Plain::new(sockets, self.load, busy_poll)
                 .map(|engine| self.work_with(engine, connections)),
-            EngineKind::IoUring => Uring::new(sockets, self.load, busy_poll)
+            (None, EngineKind::IoUring) => Uring::new(sockets, self.load, busy_poll)
                 .map(|engine| self.work_with(engine, connections)),
-        };
+        });
         done.inspect_err(|_| self.course.cancel())
             .map_err(RunError::Thread)
     }
@@ -273,6 +275,7 @@ pub(crate) fn collect(load: &Load, course: &Course, threads: Vec<Done>) -> RunRe
             lag_max_ns: recorder.lag_max,
         });
         result.failures.extend(failures);
+        result.clients.extend(done.finished.clients);
         at_end.extend(done.finished.at_end);
         let recorded = recorder.finish(active_until);
         result.service.merge(&recorded.service);
@@ -350,6 +353,7 @@ mod tests {
                     ended,
                     active_until,
                     times: None,
+                    clients: Vec::new(),
                 },
             }
         };

@@ -130,10 +130,10 @@ fn open(
 fn begin(transport: Transport, address: SocketAddr, bind: Option<IpAddr>) -> io::Result<Socket> {
     let (kind, protocol) = match transport {
         Transport::Stream => (Type::STREAM, Protocol::TCP),
-        Transport::Datagrams => (Type::DGRAM, Protocol::UDP),
+        Transport::Datagrams | Transport::Rx => (Type::DGRAM, Protocol::UDP),
     };
     let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-    if transport == Transport::Datagrams {
+    if kind == Type::DGRAM {
         // A path that takes no datagrams of this size is no failure: they are divided. An IPv6 socket may have an IPv4 path.
         set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::DONT)?;
         if address.is_ipv6() {

@@ -101,7 +101,7 @@ impl RpcTool {
     fn request(&self, transport: Transport) -> Result<Request, String> {
         let fragments = match transport {
             Transport::Stream => NonZeroU32::new(self.fragments.unwrap_or(1)),
-            Transport::Datagrams => None,
+            Transport::Datagrams | Transport::Rx => None,
         };
         self.auth
             .with(|credential| Request::new(self.called(), credential, fragments))
@@ -204,13 +204,13 @@ Mbit/s is that of the calls, with their record marks. That of --ksf counts the r
         let message = Reply::accepted(0, AcceptStatus::Success).encoded_len();
         let mark = match transport {
             Transport::Stream => MARK_BYTES,
-            Transport::Datagrams => 0,
+            Transport::Datagrams | Transport::Rx => 0,
         };
         self.called().is_null().then_some(mark + message)
     }
 
-    fn ksf_columns(&self) -> KsfColumns {
-        KsfColumns::RpcTest(self.ksf.clone())
+    fn ksf_columns(&self) -> Option<KsfColumns> {
+        Some(KsfColumns::RpcTest(self.ksf.clone()))
     }
 
     fn default_target(

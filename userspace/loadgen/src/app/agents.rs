@@ -51,6 +51,8 @@ pub(super) fn measure<T: Tool>(cli: &Cli<T>) -> anyhow::Result<()> {
     let interrupt = Interrupt::by_signals().context("cannot handle signals")?;
     let mut words = env::args_os();
     let own_name = words.next().unwrap_or_else(|| T::NAME.into());
+    // A program may have several tools.
+    let subcommand: Vec<_> = words.by_ref().take(T::COMMAND.len() - 1).collect();
     let options = &cli.agents;
     let program = options
         .agent_program
@@ -62,7 +64,7 @@ pub(super) fn measure<T: Tool>(cli: &Cli<T>) -> anyhow::Result<()> {
     let agents = hosts
         .map(|(place, host)| {
             let own = own_arguments(cli.load.seed, place);
-            let command = remote_command(&program, own.iter().chain(&arguments));
+            let command = remote_command(&program, subcommand.iter().chain(&own).chain(&arguments));
             Agent::start(place, host, &options.agent_shell, &command, &sender)
         })
         .collect::<anyhow::Result<Vec<_>>>()?;

@@ -207,20 +207,45 @@ keep the objective), and the question has an answer. It is 3 if only the answer 
 the objective of --search, the intervals of --until-ci are not narrow enough after as many runs as are allowed, or compare
 cannot tell anything. It is 2 for a command line that cannot be understood, and 1 for everything else.";
 
-/// The definition of the command line.
-pub(super) fn command<T: Tool>() -> clap::Command {
+/// The definition of the command line of a tool. If that is a subcommand, it has the name of this.
+pub fn command<T: Tool>() -> clap::Command {
     let about = T::ABOUT.lines().next().unwrap_or_default();
     let notes = format!("{}\n\n{NOTES}", T::NOTES);
     let examples = T::MANUAL.examples.iter();
     let examples =
         examples.map(|example| format!("\n  {}\n      {}", example.command, example.what));
     let examples: String = examples.collect();
-    Cli::<T>::command()
-        .name(T::NAME)
+    let name = T::COMMAND.last().copied().unwrap_or(T::NAME);
+    let usage = T::COMMAND.join(" ");
+    let command = Cli::<T>::command()
+        .name(name)
+        .display_name(T::NAME)
+        .bin_name(&usage)
         .version(T::VERSION)
         .about(about)
-        .override_usage(format!("{} [OPTIONS] HOST[:PORT] | COMMAND", T::NAME))
+        .override_usage(format!("{usage} [OPTIONS] HOST[:PORT] | COMMAND"))
         .long_about(T::ABOUT)
         .after_long_help(format!("{notes}\n\nExamples:{examples}"))
-        .after_help(notes)
+        .after_help(notes);
+    // Whatever is changed of a subcommand is put behind the others.
+    let command = match T::KIND.transport {
+        Some(_) => fitted::<T>(command)
+            .mut_arg("ksf", |ksf| ksf.hide(true))
+            .mut_subcommand("compare", fitted::<T>),
+        None => command,
+    };
+    match T::COMMAND {
+        // Those of a program have all that its tools have.
+        [_, _, ..] => command.mut_subcommand("completions", |completions| completions.hide(true)),
+        _ => command,
+    }
+}
+
+/// The command of a tool with a transport of its own, with the options that are of any meaning for that.
+fn fitted<T: Tool>(command: clap::Command) -> clap::Command {
+    let mut command = T::adapt(command);
+    for option in ["udp", "batch", "engine"] {
+        command = command.mut_arg(option, |arg| arg.hide(true));
+    }
+    command
 }

@@ -63,13 +63,13 @@ impl<T: Tool> Measurement<'_, T> {
     fn load(&mut self) -> Result<Load, String> {
         let options = self.load;
         let Plan::Search(plan) = &self.plan else {
-            return options.load();
+            return options.load(T::KIND);
         };
         let mut options = options.clone();
         if options.rate.is_none() {
             options.rate = Rate::per_second(plan.first as f64).ok();
         }
-        let mut load = options.load()?;
+        let mut load = options.load(T::KIND)?;
         if options.count.is_none() && options.duration.is_none() {
             load.extent = Extent::Duration(SEARCH_RUN.as_nanos() as u64);
         }
@@ -97,10 +97,7 @@ impl<T: Tool> Measurement<'_, T> {
             })
             .collect::<Result<Vec<_>, _>>()?;
         output::can_be_written(self.output)?;
-        let transport = match load.transport {
-            Transport::Stream => "TCP",
-            Transport::Datagrams => "UDP",
-        };
+        let transport = load.transport.name();
         let what = match self.tool.subject() {
             Some(subject) => format!("{subject} over {transport}"),
             None => transport.to_owned(),
@@ -123,7 +120,7 @@ impl<T: Tool> Measurement<'_, T> {
             no_headers: self.load.no_headers,
             is_quiet: self.is_agent || output::takes_stdout(self.output),
             is_agent: self.is_agent,
-            ksf: self.ksf.then(|| self.tool.ksf_columns()),
+            ksf: self.tool.ksf_columns().filter(|_| self.ksf),
             view: if self.view.live {
                 View::Live
             } else {

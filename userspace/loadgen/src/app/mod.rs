@@ -13,7 +13,7 @@ mod printer;
 mod tool;
 
 use std::{
-    fmt,
+    env, fmt,
     io::{self, Write},
     process::ExitCode,
 };
@@ -21,17 +21,24 @@ use std::{
 use anyhow::Context;
 use clap::{error::ErrorKind, FromArgMatches};
 
-pub use self::tool::{KsfColumns, Tool};
+pub use self::{
+    cli::command,
+    tool::{KsfColumns, Tool},
+};
 use self::{
-    cli::{command, Cli, Command, OutputOptions},
+    cli::{Cli, Command, OutputOptions},
     measure::Measurement,
 };
-use crate::{campaign::options::CampaignOptions, stats::until_ci::UntilCi};
+use crate::{campaign::options::CampaignOptions, manual::Describe, stats::until_ci::UntilCi};
 
 /// Runs a load generator by the command line of this process.
 pub fn main<T: Tool>() -> ExitCode {
     let mut definition = command::<T>();
-    let matches = definition.get_matches_mut();
+    // The words of its command before the last are of the program that it is a part of.
+    let words = env::args_os().skip(T::COMMAND.len().saturating_sub(1));
+    let matches = definition
+        .try_get_matches_from_mut(words)
+        .unwrap_or_else(|error| error.exit());
     let cli = Cli::<T>::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match run(&cli, &definition) {
         Ok(()) => ExitCode::SUCCESS,
@@ -87,8 +94,13 @@ fn check_columns(tool: &impl Tool, ksf: bool, output: &OutputOptions) -> Result<
         return Err(Problem::Usage(complaint.to_owned()));
     }
     let given = match tool.ksf_columns() {
-        KsfColumns::RpcTest(options) => options.given(),
-        KsfColumns::EchoTest => None,
+        Some(KsfColumns::RpcTest(options)) => options.given(),
+        Some(KsfColumns::EchoTest) => None,
+        None if ksf => {
+            let complaint = "the argument '--ksf' cannot be used: ksf has no such tool";
+            return Err(Problem::Usage(complaint.to_owned()));
+        }
+        None => None,
     };
     match given.filter(|_| !ksf) {
         Some(option) => Err(Problem::Usage(format!(
@@ -117,6 +129,12 @@ fn run<T: Tool>(cli: &Cli<T>, definition: &clap::Command) -> Result<(), Problem>
             .measure()
         }
         Some(Command::Merge(options)) => Ok(merge::merge::<T>(options)?),
+        Some(Command::Describe(Describe::Completions(_))) if T::COMMAND.len() > 1 => {
+            Err(Problem::Usage(format!(
+                "completions are those of the whole program: {} completions",
+                T::COMMAND[0]
+            )))
+        }
         Some(Command::Describe(describe)) => Ok(print(&describe.text(definition, &T::MANUAL))?),
         None if !cli.agents.agents.is_empty() => {
             check_columns(&cli.tool, false, &cli.output)?;
@@ -124,7 +142,7 @@ fn run<T: Tool>(cli: &Cli<T>, definition: &clap::Command) -> Result<(), Problem>
         }
         None => {
             check_columns(&cli.tool, cli.ksf, &cli.output)?;
-            let pace = cli.load.load().map_err(Problem::Usage)?.pace;
+            let pace = cli.load.load(T::KIND).map_err(Problem::Usage)?.pace;
             enough_runs(&cli.campaign, cli.load.iterations)?;
             let plan = cli.campaign.plan(&cli.search, cli.load.iterations, pace);
             Measurement {

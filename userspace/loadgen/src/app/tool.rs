@@ -7,6 +7,7 @@ use clap::Args;
 use crate::{
     load::Transport,
     manual::Manual,
+    options::Kind,
     protocol::Protocol,
     report::options::KsfOptions,
     socket::SocketOptions,
@@ -17,6 +18,8 @@ use crate::{
 pub trait Tool: Args + 'static {
     /// What it is called.
     const NAME: &'static str;
+    /// The words by which it is run: a program may have several tools, as subcommands.
+    const COMMAND: &'static [&'static str] = &[Self::NAME];
     /// Its version.
     const VERSION: &'static str;
     /// What it is for: a line, and possibly more after an empty one.
@@ -25,6 +28,8 @@ pub trait Tool: Args + 'static {
     const NOTES: &'static str;
     /// What it calls its requests, in the plural.
     const REQUESTS: &'static str;
+    /// What kind of load it puts on servers.
+    const KIND: Kind = Kind::USUAL;
     /// What its manual says beside what all tools have in common.
     const MANUAL: Manual;
     /// The protocol.
@@ -45,8 +50,14 @@ pub trait Tool: Args + 'static {
         Some(self.request_bytes(transport))
     }
 
-    /// Which columns `--ksf` prints.
-    fn ksf_columns(&self) -> KsfColumns;
+    /// Which columns `--ksf` prints, if ksf has such a tool.
+    fn ksf_columns(&self) -> Option<KsfColumns>;
+
+    /// The definition of the command line, or of that of compare, with other words where the usual ones do not fit a transport
+    /// of its own.
+    fn adapt(command: clap::Command) -> clap::Command {
+        command
+    }
 
     /// Where a server is that was named without a port. To find it out, the server's host may be asked.
     ///

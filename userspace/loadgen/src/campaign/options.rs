@@ -126,7 +126,7 @@ fn threshold(text: &str) -> Result<f64, PercentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::LoadOptions;
+    use crate::options::{Kind, LoadOptions};
     use clap::Parser;
 
     #[derive(Debug, Parser)]
@@ -152,7 +152,11 @@ mod tests {
             search,
             ..
         } = read(line).unwrap();
-        campaign.plan(&search, load.iterations, load.load().unwrap().pace)
+        campaign.plan(
+            &search,
+            load.iterations,
+            load.load(Kind::USUAL).unwrap().pace,
+        )
     }
 
     fn compare_plan(line: &str) -> Plan {

@@ -17,6 +17,8 @@ pub(crate) mod uring;
 
 use std::io;
 
+use crate::result::{FailureKind, PathResult};
+
 /// How many datagrams one call sends or receives at most.
 pub(crate) const MAX_DATAGRAMS: usize = mmsg::MOST;
 
@@ -127,6 +129,22 @@ pub enum Event<'a> {
         /// sent together.
         more: bool,
     },
+    /// A part of the reply to one request, from an engine that knows which it answers. The parts of a reply come in order,
+    /// those of different ones as they come.
+    Part {
+        /// The place of the connection.
+        connection: usize,
+        /// The number of the request.
+        number: u64,
+        /// Where the part begins in the reply, in bytes.
+        offset: u64,
+        /// What came.
+        bytes: &'a [u8],
+        /// Whether nothing follows: the request is answered.
+        is_last: bool,
+        /// When it was received.
+        at: Nanos,
+    },
     /// Of what was left after [`Sent::Partly`] some has been sent; or something turned out later not to fit.
     Sent {
         /// The place of the connection.
@@ -151,6 +169,17 @@ pub enum Event<'a> {
         at: Nanos,
         /// What the system said.
         error: io::Error,
+    },
+    /// A request has failed, and with it the connection. The connection's last event.
+    GaveUp {
+        /// The place of the connection.
+        connection: usize,
+        /// When that was noticed.
+        at: Nanos,
+        /// What kind of failure it is.
+        kind: FailureKind,
+        /// What is to be told of it, in one line.
+        message: String,
     },
     /// Nothing came while it was waited for.
     Idle {
@@ -240,7 +269,18 @@ pub trait Engine {
     /// The system cannot wait or receive for any connection. What fails on one is an event.
     fn poll(&mut self, wait: Wait) -> io::Result<Event<'_>>;
 
-    /// Ends the client's side of a stream after what was sent. It does nothing with datagrams.
+    /// Says from when on it is counted what [`Engine::path`] tells. It is called once, before anything is sent.
+    fn measure_from(&mut self, at: Nanos) {
+        let _ = at;
+    }
+
+    /// What the engine saw of the path of a connection, if it has a look at that.
+    fn path(&self, connection: usize) -> Option<PathResult> {
+        let _ = connection;
+        None
+    }
+
+    /// Ends the client's side of a stream after what was sent, and has calls acknowledged. It does nothing with datagrams.
     ///
     /// # Errors
     ///
@@ -249,4 +289,54 @@ pub trait Engine {
 
     /// Gives a connection up: it has no further events. Others go on.
     fn abandon(&mut self, connection: usize);
+}
+
+impl<E: Engine + ?Sized> Engine for Box<E> {
+    fn now(&mut self) -> Nanos {
+        (**self).now()
+    }
+
+    fn send(&mut self, connection: usize, requests: &mut Requests) -> Sent {
+        (**self).send(connection, requests)
+    }
+
+    fn send_one(&mut self, connection: usize, request: &[u8], spare: &mut Requests) -> Sent {
+        (**self).send_one(connection, request, spare)
+    }
+
+    fn unsent(&self, connection: usize) -> usize {
+        (**self).unsent(connection)
+    }
+
+    fn unfinished(&self, connection: usize) -> usize {
+        (**self).unfinished(connection)
+    }
+
+    fn limit(&mut self, connection: usize, bytes: usize) {
+        (**self).limit(connection, bytes);
+    }
+
+    fn receive(&mut self) -> Option<Received<'_>> {
+        (**self).receive()
+    }
+
+    fn poll(&mut self, wait: Wait) -> io::Result<Event<'_>> {
+        (**self).poll(wait)
+    }
+
+    fn measure_from(&mut self, at: Nanos) {
+        (**self).measure_from(at);
+    }
+
+    fn path(&self, connection: usize) -> Option<PathResult> {
+        (**self).path(connection)
+    }
+
+    fn end(&mut self, connection: usize) -> io::Result<()> {
+        (**self).end(connection)
+    }
+
+    fn abandon(&mut self, connection: usize) {
+        (**self).abandon(connection);
+    }
 }

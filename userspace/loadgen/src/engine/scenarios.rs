@@ -184,6 +184,7 @@ fn deliver_all<E: Engine>(
                 at
             }
             Event::Idle { at } => at,
+            event => panic!("{event:?} of an engine that knows no calls"),
         };
         assert!(at < deadline, "not delivered: {all:?}");
     }

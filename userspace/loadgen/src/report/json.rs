@@ -16,7 +16,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{hdr_log::Line, provenance::Provenance, warnings::Warning};
+use super::{clients::ClientFigures, hdr_log::Line, provenance::Provenance, warnings::Warning};
 use crate::{
     campaign::{Answer, Assignment, Conclusion, Observer, Plan, Summary},
     histogram::Percentile,
@@ -108,6 +108,9 @@ pub struct Figures {
     pub service: Latencies,
     /// The processor time of the client's threads for each reply.
     pub cpu_ns_per_reply: Option<f64>,
+    /// The figures of the clients, if they know of their paths, as with Rx.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientFigures>,
 }
 
 /// The latencies at the usual places of a distribution; `null` where there are too few to tell.
@@ -158,8 +161,8 @@ fn nanos(time: Duration) -> Option<u64> {
 }
 
 impl Figures {
-    /// Those of the server with this place.
-    pub fn of(target: usize, summary: &Summary) -> Self {
+    /// Those of the server with this place, whose replies have so many bytes.
+    pub fn of(target: usize, summary: &Summary, reply_bytes: Option<u64>) -> Self {
         let total = &summary.total;
         let cpu: u64 = total.threads.iter().map(|thread| thread.cpu_ns).sum();
         let answered = total.ledger.answered;
@@ -172,6 +175,7 @@ impl Figures {
             response: (&total.response).into(),
             service: (&total.service).into(),
             cpu_ns_per_reply: (answered != 0).then(|| cpu as f64 / answered as f64),
+            clients: ClientFigures::of(total, reply_bytes),
         }
     }
 }
@@ -226,7 +230,7 @@ impl Document {
             stopped: conclusion.stopped.as_ref().map(ToString::to_string),
             warnings: Vec::new(),
             servers: servers
-                .map(|(place, summary)| Figures::of(place, summary))
+                .map(|(place, summary)| Figures::of(place, summary, question.reply_bytes))
                 .collect(),
             runs,
         }

@@ -146,7 +146,11 @@ pub fn merge(documents: Vec<Document>) -> Result<Document, MergeError> {
     merged.plan = Plan::Iterations(merged.runs.len() as u64);
     merged.answer = Answer::Iterated;
     let bootstrap = Bootstrap::new(merged.provenance.first().map_or(0, |first| first.seed));
-    merged.servers = vec![Figures::of(0, &tally.summary(&bootstrap))];
+    merged.servers = vec![Figures::of(
+        0,
+        &tally.summary(&bootstrap),
+        merged.reply_bytes,
+    )];
     Ok(merged)
 }
 

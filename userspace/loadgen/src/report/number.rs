@@ -38,6 +38,18 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
+/// Bits per second, to three digits.
+pub fn bits(per_second: f64) -> String {
+    let (unit, name) = if per_second < 999_500.0 {
+        (1e3, "kbit/s")
+    } else if per_second < 999_500_000.0 {
+        (1e6, "Mbit/s")
+    } else {
+        (1e9, "Gbit/s")
+    };
+    format!("{} {name}", significant(per_second / unit, 3))
+}
+
 /// Microseconds of nanoseconds, to a tenth as far as that is in the precision of a histogram, in at most 8 columns.
 pub fn microseconds(ns: f64) -> String {
     let us = ns * 1e-3;
@@ -127,6 +139,19 @@ fn significant(value: f64, digits: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bits_have_three_digits() {
+        for (per_second, text) in [
+            (0.0, "0.00 kbit/s"),
+            (999_400.0, "999 kbit/s"),
+            (999_600.0, "1.00 Mbit/s"),
+            (999_600_000.0, "1.00 Gbit/s"),
+            (123_456_000_000.0, "123 Gbit/s"),
+        ] {
+            assert_eq!(bits(per_second), text);
+        }
+    }
 
     #[test]
     fn thousands_are_told_apart() {

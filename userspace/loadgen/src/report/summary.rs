@@ -3,6 +3,7 @@
 //! What is said below the table: the ledger, the intervals over runs, and what the client needed.
 
 use super::{
+    clients::ClientFigures,
     labelled,
     number::{count_of, grouped, latency, percent, rate, Unit, NOT_AVAILABLE},
     Subject,
@@ -25,6 +26,9 @@ pub fn summary(summary: &Summary, subject: &Subject) -> String {
         lines.push(labelled("warm-up", &ledger_parts(&total.warmup)));
     }
     lines.extend(moments(total));
+    if let Some(clients) = ClientFigures::of(total, subject.reply_bytes) {
+        lines.extend(clients.lines(subject.reply_bytes));
+    }
     lines.extend(client(total));
     lines.push(intervals(summary.runs, &summary.headline));
     lines.join("\n")

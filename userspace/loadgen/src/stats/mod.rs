@@ -7,11 +7,13 @@
 //! - [`until_ci`]: when there are enough runs
 //! - [`objective`] and [`search`]: the highest rate that keeps a latency objective
 //! - [`compare`]: which of two servers is faster, or that it cannot be told
+//! - [`fairness`]: how evenly clients were served
 //! - [`steady`] and [`sanity`]: whether a run's figures are to be believed
 //! - [`ksf`]: the columns of ksf's own tool
 
 pub mod bootstrap;
 pub mod compare;
+pub mod fairness;
 pub mod ksf;
 pub mod objective;
 pub mod order;

@@ -153,12 +153,20 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
                 return Err(self.failure(first_open, now, not_closed(self.load.timeout_ns)));
             }
             let (place, at, broken) = match self.engine.poll(Wait::Until(deadline)) {
-                Ok(Event::Received {
-                    connection,
-                    bytes,
-                    at,
-                    ..
-                }) => {
+                Ok(
+                    Event::Received {
+                        connection,
+                        bytes,
+                        at,
+                        ..
+                    }
+                    | Event::Part {
+                        connection,
+                        bytes,
+                        at,
+                        ..
+                    },
+                ) => {
                     self.recorder.ledger.mismatched += 1;
                     (connection, at, self.links[connection].surplus(bytes))
                 }
@@ -177,6 +185,12 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
                     at,
                     error,
                 }) => (connection, at, system(&error)),
+                Ok(Event::GaveUp {
+                    connection,
+                    at,
+                    kind,
+                    message,
+                }) => (connection, at, Broken { kind, message }),
                 Ok(Event::Sent { at, .. } | Event::Idle { at }) => {
                     now = at;
                     continue;
@@ -185,6 +199,21 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
             };
             return Err(self.failure(place, at, broken));
         }
+    }
+}
+
+impl<C: Connection, E: Engine> Worker<'_, C, E> {
+    /// Has the last replies acknowledged, for which the server may wait.
+    pub(super) fn acknowledge(&mut self) -> Result<(), Failure> {
+        for place in 0..self.links.len() {
+            if self.links[place].socket != Socket::Gone {
+                if let Err(error) = self.engine.end(place) {
+                    let now = self.engine.now();
+                    return Err(self.failure(place, now, system(&error)));
+                }
+            }
+        }
+        Ok(())
     }
 }
 

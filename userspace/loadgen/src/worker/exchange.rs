@@ -7,7 +7,7 @@ use std::io;
 use super::{closed_loop::ClosedLoop, ending::system, Worker};
 use crate::{
     engine::{Engine, Event, Nanos, Received, Wait},
-    link::{Arrival, Broken, Socket},
+    link::{Arrival, Broken, Part, Socket},
     load::Transport,
     protocol::Connection,
     result::FailureKind,
@@ -128,6 +128,39 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
                     };
                     (received, more)
                 }
+                Event::Part {
+                    connection,
+                    number,
+                    offset,
+                    bytes,
+                    is_last,
+                    at,
+                } => {
+                    let part = Part {
+                        number,
+                        offset,
+                        is_last,
+                    };
+                    let arrival = Arrival {
+                        bytes,
+                        at,
+                        in_window: self.limits.is_measured(at) && self.course.all_are_active(),
+                    };
+                    let link = &mut self.links[connection];
+                    let entered =
+                        link.receive_part(part, arrival, &self.limits, &mut self.recorder);
+                    self.received_part::<P>(connection, is_last, at, entered);
+                    return Ok(Turn::at(at));
+                }
+                Event::GaveUp {
+                    connection,
+                    at,
+                    kind,
+                    message,
+                } => {
+                    self.fail(connection, at, Broken { kind, message });
+                    return Ok(Turn::at(at));
+                }
                 Event::Sent {
                     connection,
                     at,
@@ -190,6 +223,25 @@ impl<C: Connection, E: Engine> Worker<'_, C, E> {
             more,
             ..Turn::at(at)
         })
+    }
+
+    /// Does what follows from a part of a reply.
+    #[inline(never)]
+    fn received_part<P: Pacing>(
+        &mut self,
+        place: usize,
+        is_last: bool,
+        at: Nanos,
+        entered: Result<(), Broken>,
+    ) {
+        match entered {
+            Ok(()) if is_last => {
+                self.waiting -= 1;
+                P::go_on(self, place, at);
+            }
+            Ok(()) => {}
+            Err(broken) => self.fail(place, at, broken),
+        }
     }
 
     /// Looks for what is overdue.

@@ -22,7 +22,7 @@ use crate::{
     protocol::Connection,
     pulse::Pulse,
     recorder::Recorder,
-    result::Failure,
+    result::{ClientResult, Failure},
     schedule::Schedule,
 };
 
@@ -68,6 +68,8 @@ pub(crate) struct Finished {
     pub(crate) active_until: Nanos,
     /// How the thread spent its time; `None` if it sent nothing that is measured.
     pub(crate) times: Option<ThreadTimes>,
+    /// What each connection did, if the engine knows of their paths.
+    pub(crate) clients: Vec<ClientResult>,
 }
 
 impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
@@ -125,9 +127,14 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
         let times = self
             .times_before
             .map(|before| self.thread.read().since(before));
-        let ends = self.course.wait_for_end() && self.load.transport == Transport::Stream;
-        let at_end = if ends { self.close().err() } else { None };
+        let ends = self.course.wait_for_end();
+        let at_end = match self.load.transport {
+            Transport::Stream if ends => self.close().err(),
+            Transport::Rx if ends => self.acknowledge().err(),
+            _ => None,
+        };
         Finished {
+            clients: self.clients(),
             recorder: self.recorder,
             failures: self.failures,
             at_end,
@@ -148,6 +155,7 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
             self.limits.replies_until = self.until.saturating_add(load.timeout_ns);
         }
         self.recorder.begin(self.limits.measure_from);
+        self.engine.measure_from(self.limits.measure_from);
         if load.warmup_ns == 0 {
             self.times_before = Some(self.thread.read());
         }
@@ -161,5 +169,18 @@ impl<'a, C: Connection, E: Engine> Worker<'a, C, E> {
                 link.schedule = Some(schedule);
             }
         }
+    }
+
+    /// What each connection did, if the engine knows of their paths.
+    fn clients(&self) -> Vec<ClientResult> {
+        let links = self.links.iter().enumerate();
+        let clients = links.filter_map(|(place, link)| {
+            Some(ClientResult {
+                answered: link.answered,
+                active_ns: link.active_until.saturating_sub(self.limits.measure_from),
+                path: self.engine.path(place)?,
+            })
+        });
+        clients.collect()
     }
 }

@@ -83,7 +83,9 @@ pub(super) fn exchange(
             let stream = TcpStream::from(socket);
             over_stream(call, &mut Timed { stream, deadline })
         }
-        Transport::Datagrams => over_datagrams(call, &UdpSocket::from(socket), deadline),
+        Transport::Datagrams | Transport::Rx => {
+            over_datagrams(call, &UdpSocket::from(socket), deadline)
+        }
     }
 }
 

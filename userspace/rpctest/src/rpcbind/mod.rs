@@ -46,10 +46,7 @@ pub(crate) fn locate(
         match ask(question, *address, options, deadline) {
             Ok(Found::At(port)) => return Ok(SocketAddr::new(address.ip(), port.get())),
             Ok(Found::Nowhere { version }) => {
-                let protocol = match question.transport {
-                    Transport::Stream => "TCP",
-                    Transport::Datagrams => "UDP",
-                };
+                let protocol = question.transport.name();
                 problems.push(format!(
                     "rpcbind version {version} at {address} knows no {} over {protocol}",
                     question.procedure.program_version()

@@ -55,7 +55,7 @@ impl Plain {
                 send(socket, &kept.bytes[from..], SEND).map_err(io::Error::from),
                 kept.bytes.len(),
             ),
-            Transport::Datagrams => (
+            Transport::Datagrams | Transport::Rx => (
                 send_datagrams(socket.as_fd(), self.batch.as_mut(), kept, from),
                 kept.len(),
             ),

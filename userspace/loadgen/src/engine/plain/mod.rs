@@ -106,7 +106,7 @@ impl Engine for Plain {
                 send(socket, &requests.bytes, SEND).map_err(io::Error::from),
                 requests.bytes.len(),
             ),
-            Transport::Datagrams => (
+            Transport::Datagrams | Transport::Rx => (
                 send_datagrams(socket.as_fd(), self.batch.as_mut(), requests, 0),
                 requests.len(),
             ),
@@ -137,7 +137,7 @@ impl Engine for Plain {
         } = &self.connections[place];
         match self.transport {
             Transport::Stream => not_begun(&kept.ends, *kept_sent),
-            Transport::Datagrams => kept.len() - kept_sent,
+            Transport::Datagrams | Transport::Rx => kept.len() - kept_sent,
         }
     }
 
@@ -147,7 +147,7 @@ impl Engine for Plain {
         } = &self.connections[place];
         match self.transport {
             Transport::Stream => not_finished(&kept.ends, *kept_sent),
-            Transport::Datagrams => kept.len() - kept_sent,
+            Transport::Datagrams | Transport::Rx => kept.len() - kept_sent,
         }
     }
 

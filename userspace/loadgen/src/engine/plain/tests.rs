@@ -71,6 +71,7 @@ fn tell(event: Event<'_>) -> String {
             connection, error, ..
         } => format!("{connection}: {:?}", error.kind()),
         Event::Idle { .. } => "idle".to_owned(),
+        event => panic!("{event:?} of an engine that knows no calls"),
     }
 }
 

@@ -33,7 +33,7 @@ impl Uring {
         let connection = &mut self.connections[place];
         let all = connection.ends.len();
         connection.taken = match (self.transport, sending) {
-            (Transport::Datagrams, _) => connection.sent + 1,
+            (Transport::Datagrams | Transport::Rx, _) => connection.sent + 1,
             (Transport::Stream, Sending::Full) => all,
             (Transport::Stream, _) => all.min(connection.taken + self.batch),
         };
@@ -205,7 +205,7 @@ impl Uring {
                 connection.sent += bytes as usize;
                 connection.ends.last().copied().unwrap_or(0)
             }
-            (Transport::Datagrams, Ok(_)) => {
+            (Transport::Datagrams | Transport::Rx, Ok(_)) => {
                 connection.sent += 1;
                 connection.ends.len()
             }
@@ -255,7 +255,7 @@ impl Uring {
             (Sending::Nothing, _) => 0,
             (Sending::Queued, _) if !self.ring.is_sending(place) => ends.len() - connection.taken,
             (_, Transport::Stream) => of_stream(ends, connection.sent),
-            (_, Transport::Datagrams) => ends.len() - connection.sent,
+            (_, Transport::Datagrams | Transport::Rx) => ends.len() - connection.sent,
         };
         of_ring + connection.next.len()
     }
@@ -269,7 +269,9 @@ impl Connection {
         let sent = self.sent;
         match transport {
             Transport::Stream => sent..ends[self.taken - 1],
-            Transport::Datagrams => sent.checked_sub(1).map_or(0, |last| ends[last])..ends[sent],
+            Transport::Datagrams | Transport::Rx => {
+                sent.checked_sub(1).map_or(0, |last| ends[last])..ends[sent]
+            }
         }
     }
 
@@ -277,7 +279,7 @@ impl Connection {
     pub(super) fn pass(&mut self, transport: Transport) {
         self.sent = match transport {
             Transport::Stream => self.ends[self.taken - 1],
-            Transport::Datagrams => self.taken,
+            Transport::Datagrams | Transport::Rx => self.taken,
         };
     }
 

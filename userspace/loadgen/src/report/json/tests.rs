@@ -5,7 +5,7 @@ use crate::{
     campaign::{conduct, ComparePlan, Runner},
     load::{Extent, Pace, Transport},
     report::hdr_log,
-    result::{Failure, FailureKind, Interval, ThreadResult, Window},
+    result::{ClientResult, Failure, FailureKind, Interval, ThreadResult, Window},
     schedule::{Arrivals, Rate},
     stats::search::SearchPlan,
 };
@@ -22,6 +22,7 @@ impl Runner for Simulated {
         let mut rng = fastrand::Rng::with_seed(assignment.seed);
         let latencies: Vec<u64> = (0..5_000).map(|_| rng.u64(1_000..50_000)).collect();
         let mut result = run_of(&latencies, 2);
+        result.clients = vec![ClientResult::default(); 2];
         if self.fails {
             result.failures.push(Failure {
                 connection: 0,
