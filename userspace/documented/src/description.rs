@@ -33,7 +33,7 @@ impl Description {
     /// Every command of the tool that a document shows works with this server, and prints what it shows.
     #[track_caller]
     pub fn documents_work(&self, server: SocketAddr) {
-        for (name, examples) in in_documents(&self.checkout, self.tool.name()) {
+        for (name, examples) in in_documents(&self.checkout, &self.tool.command_words()) {
             self.check(&name, server, &examples);
         }
     }
@@ -42,7 +42,7 @@ impl Description {
     #[track_caller]
     pub fn help_works(&self, server: SocketAddr) {
         let help = self.tool.run("--help");
-        let examples = in_manual("--help", &help.out, self.tool.name());
+        let examples = in_manual("--help", &help.out, &self.tool.command_words());
         self.check("help", server, &examples);
     }
 
@@ -50,7 +50,7 @@ impl Description {
     #[track_caller]
     pub fn manual_page_works(&self, server: SocketAddr) {
         let page = fs::read_to_string(self.manual_page()).expect("there is a manual page");
-        let examples = in_manual(&self.manual_page_name(), &page, self.tool.name());
+        let examples = in_manual(&self.manual_page_name(), &page, &self.tool.command_words());
         self.check("man", server, &examples);
     }
 
@@ -59,7 +59,8 @@ impl Description {
     pub fn manual_page_is_current(&self, summary: &str) {
         let run = self.tool.run("man");
         assert_eq!((run.status, run.err.as_str()), (Some(0), ""));
-        let title = format!("\n{} \\- {summary}", self.tool.name());
+        let name = self.tool.name().replace('-', "\\-");
+        let title = format!("\n{name} \\- {summary}");
         assert!(run.out.contains(&title), "{}", run.out);
         assert!(
             fs::read_to_string(self.manual_page()).is_ok_and(|page| page == run.out),

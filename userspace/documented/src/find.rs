@@ -188,7 +188,13 @@ pub fn in_manual(name: &str, text: &str, tool: &str) -> Vec<Example> {
 /// Whether this is a command of the tool, and not how its usage is described, nor a sentence about it.
 fn is_of(tool: &str, line: &str) -> bool {
     let mut words = line.split_whitespace().filter(|&word| word != "sudo");
-    let is_tool = words.next().and_then(|path| path.rsplit('/').next()) == Some(tool);
+    // It may be run by several words, of which the first may be a path.
+    let mut is_tool = true;
+    for (place, word) in tool.split(' ').enumerate() {
+        let found = words.next();
+        let name = found.and_then(|path| path.rsplit('/').next());
+        is_tool &= if place == 0 { name } else { found } == Some(word);
+    }
     let ends_a_sentence = line.ends_with(['.', ':', ',']);
     let is_usage = ["[OPTIONS]", "<COMMAND>"]
         .iter()
@@ -211,6 +217,15 @@ mod tests {
                 )
             })
             .collect()
+    }
+
+    #[test]
+    fn a_tool_may_be_run_by_several_words() {
+        let is = |line| is_of("tool a", line);
+        assert!(is("tool a host") && is("sudo build/tool a host"));
+        for other in ["tool b host", "tool host a", "tool", "tool a", "a tool a"] {
+            assert!(!is(other), "{other}");
+        }
     }
 
     #[test]

@@ -81,6 +81,8 @@ impl Stage {
             .with_value("--until-ci", "100%")
             .with_value("--warmup", "50ms")
             .with_value("--cpus", "0")
+            .with_value("--clients", "4")
+            .with_value("--files", "2")
             // Whether a campaign finds its answer is not said here.
             .with_status(3);
         // The command is the last argument.

@@ -10,6 +10,8 @@ pub struct Tool {
     name: &'static str,
     path: &'static str,
     requests: &'static str,
+    /// By which words it is run.
+    command: &'static [&'static str],
 }
 
 /// What a load generator did.
@@ -49,6 +51,21 @@ impl Tool {
             name,
             path,
             requests,
+            command: &[],
+        }
+    }
+
+    /// The same, as a subcommand of a program: these words run it.
+    #[must_use]
+    pub const fn run_by(self, command: &'static [&'static str]) -> Self {
+        Self { command, ..self }
+    }
+
+    /// The words by which it is run.
+    pub fn command_words(&self) -> String {
+        match self.command {
+            [] => self.name.to_owned(),
+            words => words.join(" "),
         }
     }
 
@@ -66,6 +83,7 @@ impl Tool {
     pub fn command(&self) -> Command {
         let mut command = Command::new("timeout");
         command.args(["60", self.path]);
+        command.args(self.command.iter().skip(1));
         command
     }
 
