@@ -70,7 +70,7 @@ help:
 	@echo ''
 	@echo 'Building'
 	@echo '  make modules         the kernel modules (the default), into build/RELEASE/'
-	@echo '  make userspace       echotest, rpctest, ksfstat, echod, rpcd and peers, into build/cargo/release/'
+	@echo '  make userspace       echotest, rpctest, rxtest, ksfstat, the twins and peers, into build/cargo/release/'
 	@echo '  make man             the manual pages of the load generators, into docs/man/, after their options changed'
 	@echo '  make modules_install install the modules for depmod (INSTALL_MOD_PATH=DIR, or NATIVE=1)'
 	@echo '  make modules_sign    sign the modules (KEY=FILE CERT=FILE), for Secure Boot'
